@@ -6,6 +6,7 @@ from itertools import count
 from operator import add
 
 from zeroskip.compiler.ir.graph import QuantConv
+from zeroskip.compiler.scnn.geometry import spilled
 from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping, Room
 from zeroskip.hw.scnn.params import ScnnParams
@@ -171,12 +172,26 @@ def site_of(
     region_size: tuple[int, int],
     kernel_step: tuple[int, int],
     params: ScnnParams,
+    *,
+    spills: bool = False,
 ) -> Site | None:
-    """Find tile and strides, at least those of ``start``; None if the accumulators are too few."""
+    """Find tile and strides, at least those of ``start``; None if the accumulators are too few.
+
+    ``spills``: the last PE of a block may hold more inputs than its outputs stand for. What these
+    make beyond the plane is read by nobody, but needs accumulators of its own.
+    """
     block = start.height(params), start.width(params)
-    room, (ho, wo), (rows, columns) = Room.of_parts(conv, region_size, kernel_step, block)
+    room, (ho, wo), (rows, columns) = Room.of_parts(
+        conv, region_size, kernel_step, block, spills=spills
+    )
     ho, wo = max(ho, start.ho), max(wo, start.wo)
     alone = block[0] == 1, block[1] == 1
+    if spills:
+        room = replace(
+            room,
+            bottom=room.bottom + spilled(rows, ho, block[0]),
+            right=room.right + spilled(columns, wo, block[1]),
+        )
     found = strides(wo, ho, room, params, start.y_stride, alone=alone)
     if found is None:
         return None

@@ -43,7 +43,7 @@ def _piece_keeps_clear(
             _, rows, columns = conv.in_shape
             region = replace(region, in_height=rows, in_width=columns)
         layout = plan.mapping.layout(region, conv.stride, dense=True)
-        phase = layout.tile_h // sy * (layout.tile_w // sx)
+        phase = layout.walk_h // sy * (layout.walk_w // sx)
         if -(-phase // params.mult_i) * sy * sx > params.act_words:
             return False  # A PE cannot hold even one channel of it.
         stored = stored_places(params, layout)

@@ -210,7 +210,9 @@ def _held(inputs: int, stride: int, tile: int, pes: int) -> tuple[int, ...]:
     every = -(-inputs // stride)
     if pes == 1:
         return (every,)
-    return tuple(min(tile, max(0, every - pe * tile)) for pe in range(pes))
+    shares = [min(tile, max(0, every - pe * tile)) for pe in range(pes)]
+    # What is left over is the last one's.
+    return (*shares[:-1], every - sum(shares[:-1]))
 
 
 @dataclass(frozen=True)

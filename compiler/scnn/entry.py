@@ -190,7 +190,7 @@ def _check_move(
     if least < 1 or min(move.base, layout.block_x, layout.block_y) < 0:
         raise ValueError(f"{where}.layout must have sizes of at least 1, not {layout}")
     phases = layout.sy * layout.sx
-    places = -(-layout.tile_h // layout.sy) * -(-layout.tile_w // layout.sx)
+    places = -(-layout.walk_h // layout.sy) * -(-layout.walk_w // layout.sx)
     if move.base + phases > params.num_channels or places > params.accs:
         raise ValueError(
             f"{where} must be tiles of at most {params.accs} places a phase, and entries of a "

@@ -76,11 +76,11 @@ class ExpectedFill(Fill):
         dense = dense_rows(layout, each, p)
         if layout.dense or density >= 1:
             return dense
-        rows = -(-min(layout.tile_h, layout.height) // layout.sy)
-        columns = -(-min(layout.tile_w, layout.width) // layout.sx)
+        rows = -(-min(layout.walk_h, layout.height) // layout.sy)
+        columns = -(-min(layout.walk_w, layout.width) // layout.sx)
         places = rows * columns
         # Behind a row there are places without any value, which runs go through as well.
-        walked = layout.tile_h // layout.sy * layout.y_stride
+        walked = layout.walk_h // layout.sy * layout.y_stride
         there = places * density / walked
         long = (1 - there) ** (p.max_run + 1)
         zeros = there * long / (1 - long) if there else 1 / (p.max_run + 1)
@@ -118,12 +118,16 @@ class MeasuredFill(Fill):
             p, there = self._params, self._tensors[channels.tensor]
             rows = slice(layout.y0, layout.y0 + layout.height)
             columns = slice(layout.x0, layout.x0 + layout.width)
-            found = count_rows(
-                there[:, channels.start : channels.stop, rows, columns],
-                (layout.tile_h, layout.tile_w),
-                (layout.sy, layout.sx, layout.y_stride),
-                layout.dense,
-                (p.max_run, p.mult_i, each),
+            region = there[:, channels.start : channels.stop, rows, columns]
+            found = max(
+                count_rows(
+                    region[:, :, *layout.part(pe)],
+                    (layout.walk_h, layout.walk_w),
+                    (layout.sy, layout.sx, layout.y_stride),
+                    layout.dense,
+                    (p.max_run, p.mult_i, each),
+                )
+                for pe in range(1 << layout.block_x + layout.block_y)
             )
             free = math.ceil(found * (1 + self._margin))
             self._known[key] = min(free, dense_rows(layout, each, p))
@@ -132,5 +136,5 @@ class MeasuredFill(Fill):
 
 def dense_rows(layout: TileLayout, each: int, params: ScnnParams) -> int:
     """Count the rows of the channels of a PE if no activation is 0."""
-    phase = layout.tile_h // layout.sy * (layout.tile_w // layout.sx)
+    phase = layout.walk_h // layout.sy * (layout.walk_w // layout.sx)
     return -(-phase // params.mult_i) * layout.sy * layout.sx * each

@@ -17,6 +17,7 @@ __all__ = [
     "phase_taps",
     "reach",
     "sample_regions",
+    "spilled",
     "whole_plane",
 ]
 
@@ -161,6 +162,14 @@ def reach(kernel: int, stride: int, padding: int) -> tuple[int, int]:
     return max(0, -min(offsets)), max(0, *offsets)
 
 
+def spilled(inputs: int, tile: int, pes: int) -> int:
+    """Count what the last PE of a block holds besides its tile, in one direction.
+
+    A PE without neighbours has all of the plane as its tile.
+    """
+    return max(0, inputs - pes * tile) if pes > 1 else 0
+
+
 @lru_cache(maxsize=1 << 14)
 def axis_needs(
     kernel: int,
@@ -172,6 +181,7 @@ def axis_needs(
     outputs: int,
     region: int,
     pes: int,
+    spills: bool = False,
 ) -> tuple[int, int, int, int]:
     """Find what all parts of a kernel and all regions of a plane need in one direction.
 
@@ -184,6 +194,7 @@ def axis_needs(
     stride, padding, inputs, outputs : of the layer.
     region : outputs of a region.
     pes : of a block.
+    spills : the last PE of a block may hold more inputs than its outputs stand for.
 
     Returns
     -------
@@ -201,7 +212,8 @@ def axis_needs(
             around = reach(taps, stride, pad)
             held = -(-(inputs if count == outputs else size) // stride)
             behind = around[1] + (held - count if pes == 1 else 0)
-            least = max(least, count if pes == 1 else _least(count, size, stride, pes, around))
+            kept = 0 if spills else size
+            least = max(least, count if pes == 1 else _least(count, kept, stride, pes, around))
             before, after, most = max(before, around[0]), max(after, behind), max(most, held)
     return least, before, after, most
 

@@ -34,6 +34,8 @@ class Room:
         region: tuple[int, int],
         kernel_step: tuple[int, int],
         block: tuple[int, int],
+        *,
+        spills: bool = False,
     ) -> tuple["Room", tuple[int, int], tuple[int, int]]:
         """Find the room for all regions of a plane and all parts of a kernel.
 
@@ -43,6 +45,7 @@ class Room:
         region : outputs of a region, (down, across).
         kernel_step : rows and columns of a part of the kernel.
         block : PEs down and across.
+        spills : see :func:`.axis_needs`.
 
         Returns
         -------
@@ -58,6 +61,7 @@ class Room:
                 outputs=conv.out_shape[1 + axis],
                 region=region[axis],
                 pes=block[axis],
+                spills=spills,
             )
             for axis in (0, 1)
         )

@@ -27,6 +27,7 @@ class MemoryLayout:
     channels, height, width : with phases apart.
     tile : columns of a PE's tile, if each tile of a row begins in a beat of its own; else 0, and
         there is nothing between values.
+    tiles : of a row; the last has what is left of it. 1 if ``tile`` is 0.
     lanes : values of a beat.
     """
 
@@ -35,6 +36,7 @@ class MemoryLayout:
     height: int
     width: int
     tile: int
+    tiles: int
     lanes: int
 
     @property
@@ -47,8 +49,8 @@ class MemoryLayout:
         """Values from a row to the next."""
         if not self.tile:
             return self.width
-        whole, rest = divmod(self.width, self.tile)
-        return whole * self.step + -(-rest // self.lanes) * self.lanes
+        rest = self.width - (self.tiles - 1) * self.tile
+        return (self.tiles - 1) * self.step + -(-rest // self.lanes) * self.lanes
 
     @property
     def size(self) -> int:
@@ -57,7 +59,10 @@ class MemoryLayout:
 
     def column(self, x: Any) -> Any:
         """Return the place of a column in its row."""
-        return x // self.tile * self.step + x % self.tile if self.tile else x
+        if not self.tile:
+            return x
+        before = np.minimum(x // self.tile, self.tiles - 1)
+        return before * self.step + x - before * self.tile
 
     def apart(self, part: Channels, layout: TileLayout) -> _Part:
         """Return channels of the tensor, and how PEs store them, with phases apart."""
@@ -83,7 +88,7 @@ class MemoryLayout:
         """
         row = (part.start * self.height + layout.y0) * self.pitch
         return {
-            "first": first + row + self.column(layout.x0),
+            "first": first + row + int(self.column(layout.x0)),
             "tile_x": self.step if self.tile else layout.tile_w,
             "tile_y": layout.tile_h * self.pitch,
             "block": 0,
@@ -104,11 +109,14 @@ def count_beats(where: Mapping[str, int], layout: TileLayout, channels: range, l
     channels : counted from the first.
     lanes : values of a beat.
     """
-    x = np.arange(layout.width)
+    columns = [layout.part(pe)[1] for pe in range(1 << layout.block_x)]
     # Where rows of a phase begin, and how far it is from there to the end of the tile.
-    x = x[x % layout.tile_w < layout.sx]
-    left = np.minimum(layout.tile_w, layout.width - x + x % layout.tile_w) - x % layout.tile_w
-    x = x // layout.tile_w * where["tile_x"] + x % layout.tile_w
+    begins = [
+        (place * where["tile_x"] + phase, part.stop - part.start - phase)
+        for place, part in enumerate(columns)
+        for phase in range(min(layout.sx, part.stop - part.start))
+    ]
+    x, left = np.array(begins, np.int64).reshape(-1, 2).T
     y = np.arange(layout.height)[:, None]
     first = np.array(channels)[:, None, None] * where["channel"] + y * where["row"] + x
     lane = (where["first"] + first) % lanes
@@ -146,7 +154,7 @@ def memory_layouts(
         plain |= set(graph.outputs)
     found: dict[str, MemoryLayout] = {}
     for name, parts in moved.items():
-        lies = MemoryLayout((1, 1), *graph.shape(name), tile=0, lanes=lanes)
+        lies = MemoryLayout((1, 1), *graph.shape(name), tile=0, tiles=1, lanes=lanes)
         if name not in plain and name not in graph.outputs:
             lies = _in_phases(lies, parts)
         found[name] = lies if name in plain else _in_tiles(lies, parts)
@@ -180,7 +188,15 @@ def _in_tiles(lies: MemoryLayout, moved: Sequence[_Part]) -> MemoryLayout:
     tiles = {layout.tile_w for _, layout in parts}
     if len(tiles) > 1 or any(layout.x0 % layout.tile_w for _, layout in parts):
         return lies
-    padded = replace(lies, tile=min(*tiles, lies.width))
+    tile = min(*tiles, lies.width)
+    count = -(-lies.width // tile)
+    if any(layout.walk_w > layout.tile_w for _, layout in parts):
+        # The last tile of a block ends with the row.
+        counts = {1 << layout.block_x for _, layout in parts if layout.width == lies.width}
+        if len(counts) > 1 or any(layout.width < lies.width for _, layout in parts):
+            return lies
+        (count,) = counts
+    padded = replace(lies, tile=tile, tiles=count)
     if padded.size > _MOST_ROOM * lies.size:
         return lies
     plain, apart = (

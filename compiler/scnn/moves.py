@@ -326,8 +326,11 @@ class _Memory:
         """Give what each block of PEs has of a plane; those at the grid's edges lack PEs."""
         for top in range(0, self._p.pes_y, 1 << layout.block_y):
             for left in range(0, self._p.pes_x, 1 << layout.block_x):
-                height = min(layout.height, (self._p.pes_y - top) * layout.tile_h)
-                width = min(layout.width, (self._p.pes_x - left) * layout.tile_w)
+                height, width = layout.height, layout.width
+                if top + (1 << layout.block_y) > self._p.pes_y:
+                    height = min(height, (self._p.pes_y - top) * layout.tile_h)
+                if left + (1 << layout.block_x) > self._p.pes_x:
+                    width = min(width, (self._p.pes_x - left) * layout.tile_w)
                 yield replace(layout, height=height, width=width)
 
     def _spread(self, store: ActStore) -> tuple[dict[str, int], list[range]]:
@@ -374,13 +377,21 @@ class _Memory:
 
 
 def _tile_fields(layout: TileLayout) -> dict[str, int]:
+    full_x, full_y = (
+        # What is left behind the last PE's tile is that PE's.
+        size // tile if size <= tile << block else (1 << block) - 1
+        for size, tile, block in (
+            (layout.width, layout.tile_w, layout.block_x),
+            (layout.height, layout.tile_h, layout.block_y),
+        )
+    )
     return {
         "wo": layout.tile_w,
         "ho": layout.tile_h,
-        "full_x": layout.width // layout.tile_w,
-        "full_y": layout.height // layout.tile_h,
-        "rem_x": layout.width % layout.tile_w,
-        "rem_y": layout.height % layout.tile_h,
+        "full_x": full_x,
+        "full_y": full_y,
+        "rem_x": layout.width - full_x * layout.tile_w,
+        "rem_y": layout.height - full_y * layout.tile_h,
         "block_x": layout.block_x,
         "block_y": layout.block_y,
         "sx": layout.sx,

@@ -10,7 +10,7 @@ from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.cost import Expected, bus_words, estimate, weight_cycles
 from zeroskip.compiler.scnn.eliminate import cheapest
 from zeroskip.compiler.scnn.fill import Fill
-from zeroskip.compiler.scnn.geometry import axis_needs
+from zeroskip.compiler.scnn.geometry import axis_needs, spilled
 from zeroskip.compiler.scnn.held import Held, Holding, Piece, by_groups, hold_tensors, tensor_pieces
 from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping as LayerMapping
@@ -186,7 +186,8 @@ class Placer:
                 )
                 for layer in layers
             ]
-            axes.append(axis_places(planes, links, pes))
+            loaded = [holding.tensors[cluster[0]].maker < 0 for cluster in holding.clusters]
+            axes.append(axis_places(planes, links, pes, loaded))
         found: list[list[Placement]] = []
         for number, cluster in enumerate(holding.clusters):
             stride = holding.tensors[cluster[0]].stride
@@ -211,16 +212,17 @@ class Placer:
                 return False
         return entries <= p.num_channels
 
-    def _around(self, holding: Holding, cluster: int, layers: range, block_x: int) -> int:
+    def _around(self, holding: Holding, cluster: int, layers: range, to: Placement) -> int:
         """Count the columns beside a tile that any layer reaches that reads a cluster."""
-        pes = block_sizes(self._params.pes_x)[block_x]
-        reached = [
-            _axis_needs(self._graph.layers[layer], 1, pes)[1:3]
-            for layer in layers
-            if holding.of_tensor[holding.reads[layer][0]] == cluster
-        ]
-        # Sums that nobody reads may lie on top of each other.
-        return max(sum(both) if pes > 1 else max(both) for both in reached)
+        pes = block_sizes(self._params.pes_x)[to.block_x]
+        reached: list[int] = []
+        for layer in layers:
+            if holding.of_tensor[holding.reads[layer][0]] == cluster:
+                _, *both, columns = _axis_needs(self._graph.layers[layer], 1, pes)
+                # Sums that nobody reads may lie on top of each other.
+                beside = sum(both) if pes > 1 else max(both)
+                reached.append(beside + spilled(columns, to.tile_w, pes))
+        return max(reached)
 
     def _apart(self, stride: int) -> int:
         """Return a row stride with which sums above one another are in different banks."""
@@ -241,8 +243,7 @@ class Placer:
         cluster = holding.of_tensor[holding.reads[layer][0]]
         out_stride = holding.tensors[holding.makes[layer]].stride[1]
         strides = tuple(
-            self._apart(to.tile_w + self._around(holding, cluster, layers, to.block_x))
-            for to in targets
+            self._apart(to.tile_w + self._around(holding, cluster, layers, to)) for to in targets
         )
         copied = tuple(self._copies(holding, layer, source) for source in sources)
         key = layer, made, tuple(sources), tuple(targets), strides, copied, out_stride
@@ -372,8 +373,7 @@ class Placer:
             targets = [places[holding.of_tensor[holding.makes[layer]]] for layer in readers]
             widths = [to.tile_w for to in targets]
             stride = self._apart(
-                max(widths)
-                + max(self._around(holding, cluster, layers, to.block_x) for to in targets)
+                max(widths) + max(self._around(holding, cluster, layers, to) for to in targets)
             )
             columns = places[cluster].tile_w // graph.layers[readers[0]].stride[1]
             most = columns * max(to.parts(places[cluster])[1] for to in targets)
@@ -447,6 +447,7 @@ def _axis_needs(conv: QuantConv, axis: int, pes: int) -> tuple[int, int, int, in
         outputs=conv.out_shape[1 + axis],
         region=conv.out_shape[1 + axis],
         pes=pes,
+        spills=True,
     )
 
 

@@ -90,7 +90,13 @@ _SLACK = 4
 """A tile may be longer than it must be by this share of it, or by two."""
 
 
-def axis_places(planes: Sequence[int], links: Sequence[Link], pes: int) -> list[set[Pair]]:
+_SPILL = 4
+"""The last PE of a block may hold this share of a tile more, the inverse, of what is loaded."""
+
+
+def axis_places(
+    planes: Sequence[int], links: Sequence[Link], pes: int, loaded: Sequence[bool]
+) -> list[set[Pair]]:
     """Find the blocks and tiles of each cluster of tensors that may be worth a try.
 
     These are the smallest tiles on each block, and those that follow from them before and behind.
@@ -100,6 +106,7 @@ def axis_places(planes: Sequence[int], links: Sequence[Link], pes: int) -> list[
     planes : rows, or columns, of each cluster.
     links : the layers between them.
     pes : of the grid.
+    loaded : of each cluster, whether it is loaded and not made on the array.
 
     Returns
     -------
@@ -111,13 +118,19 @@ def axis_places(planes: Sequence[int], links: Sequence[Link], pes: int) -> list[
         for block, size in link.least.items():
             least[link.target][block] = max(least[link.target].get(block, 0), size)
     found = [set(tiles.items()) for tiles in least]
+    lowest = [
+        {block: _spilling(planes[number], sizes[block]) for block in tiles}
+        if loaded[number]
+        else tiles
+        for number, tiles in enumerate(least)
+    ]
 
     def add(cluster: int, block: int, tile: int, stride: int = 1) -> bool:
         if block not in sizes:
             return False
         low = least[cluster][block]
         most = low + (max(2, low // _SLACK) if sizes[block] > 1 else stride - 1)
-        if not low <= tile <= most or (block, tile) in found[cluster]:
+        if not lowest[cluster][block] <= tile <= most or (block, tile) in found[cluster]:
             return False
         found[cluster].add((block, tile))
         return True
@@ -138,6 +151,11 @@ def axis_places(planes: Sequence[int], links: Sequence[Link], pes: int) -> list[
                     more |= add(link.target, block, tile // link.stride)
                     more |= add(link.target, block - 1, 2 * tile // link.stride)
     return found
+
+
+def _spilling(plane: int, pes: int) -> int:
+    """Find the smallest tile of PEs the last of which may hold more, in one direction."""
+    return -(-plane // pes) if pes == 1 else -(-plane * _SPILL // (pes * _SPILL + 1))
 
 
 def placements(rows: set[Pair], columns: set[Pair], params: ScnnParams) -> Iterator[Placement]:

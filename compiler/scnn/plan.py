@@ -116,7 +116,7 @@ def pass_plans(
     kernel = conv.weight.shape[2], conv.weight.shape[3]
     if kernel[0] * kernel[1] > params.num_taps:
         return []
-    site = site_of(conv, start, conv.out_shape[1:], kernel, params)
+    site = site_of(conv, start, conv.out_shape[1:], kernel, params, spills=True)
     if site is None or (site.mapping.ho, site.mapping.wo) != (start.ho, start.wo):
         return []
     expected = Expected.of(conv, act_density)

@@ -74,7 +74,8 @@ class TileLayout:
     Parameters
     ----------
     block_x, block_y : log2 of the PEs of a block, across and down.
-    tile_h, tile_w : rows and columns of a PE, multiples of ``sy`` and ``sx``.
+    tile_h, tile_w : rows and columns of a PE, multiples of ``sy`` and ``sx``; the last PE down, or
+        across, of a block has those of the region, too, that are left behind its tile.
     sy, sx : phases.
     y_stride : row stride of positions inside a phase.
     y0, x0 : the region's first row and column in the tensor.
@@ -94,6 +95,34 @@ class TileLayout:
     height: int
     width: int
     dense: bool
+
+    @property
+    def walk_h(self) -> int:
+        """Rows that every PE walks through, whether it has them or not."""
+        return _walked(self.height, self.tile_h, self.block_y, self.sy)
+
+    @property
+    def walk_w(self) -> int:
+        """Columns that every PE walks through."""
+        return _walked(self.width, self.tile_w, self.block_x, self.sx)
+
+    def part(self, pe: int) -> tuple[slice, slice]:
+        """Return the rows and columns of the region that a PE of the block has."""
+        y, x = divmod(pe, 1 << self.block_x)
+        return (
+            _share(y, self.height, self.tile_h, self.block_y),
+            _share(x, self.width, self.tile_w, self.block_x),
+        )
+
+
+def _walked(size: int, tile: int, block: int, stride: int) -> int:
+    spilled = max(0, size - (tile << block))
+    return tile + -(-spilled // stride) * stride
+
+
+def _share(place: int, size: int, tile: int, block: int) -> slice:
+    stop = size if place == (1 << block) - 1 else (place + 1) * tile
+    return slice(min(place * tile, size), min(stop, size))
 
 
 @dataclass(frozen=True, kw_only=True)

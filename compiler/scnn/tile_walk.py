@@ -27,9 +27,7 @@ def is_stored(value: int, kept: bool, run: int, skipped: int, max_run: int) -> b
 
 @njit(cache=True)
 def compress(
-    region: NDArray[np.int64],
-    top: int,
-    left: int,
+    part: NDArray[np.int64],
     tile: tuple[int, int],
     phases: tuple[int, int, int],
     dense: bool,
@@ -38,8 +36,18 @@ def compress(
     starts: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> int:
-    """Fill ``stored`` (rows, I) with the entries of a PE, and its directory; return the rows."""
-    channels, height, width = region.shape
+    """Fill ``stored`` (rows, I) with the entries of a PE, and its directory; return the rows.
+
+    Parameters
+    ----------
+    part : (channels, rows, columns) that the PE has.
+    tile : rows and columns that it walks through.
+    phases : down and across, and the row stride of positions.
+    dense : zeros of the part are stored, too.
+    limits : longest run, and bits of a value.
+    stored, starts, counts : are filled.
+    """
+    channels, height, width = part.shape
     sy, sx, y_stride = phases
     max_run, act_bits = limits
     columns, lanes = tile[1] // sx, stored.shape[1]
@@ -51,11 +59,11 @@ def compress(
             for b in range(sx):
                 run, count = 0, 0
                 for v in range(tile[0] // sy):
-                    y = top + v * sy + a
+                    y = v * sy + a
                     for u in range(columns):
-                        x = left + u * sx + b
+                        x = u * sx + b
                         inside = y < height and x < width
-                        value = region[channel, y, x] if inside else 0
+                        value = part[channel, y, x] if inside else 0
                         skipped = gap if u == columns - 1 else 0
                         if is_stored(value, dense and inside, run, skipped, max_run):
                             lane = count % lanes
@@ -83,11 +91,11 @@ def count_rows(
     dense: bool,
     limits: tuple[int, int, int],
 ) -> int:
-    """Count the rows of the PE that stores the most of some channels, of any input.
+    """Count the rows that a PE stores of some channels, of the input with the most.
 
     Parameters
     ----------
-    there : (n, C, H, W), where values are not 0.
+    there : (n, C, H, W) of the PE's part, where values are not 0.
     tile, phases, dense : as for :func:`compress`.
     limits : longest run, activations of a row, and channels of an owner.
     """
@@ -98,39 +106,34 @@ def count_rows(
     gap = y_stride - columns
     most = 0
     for sample in range(samples):
-        for top in range(0, height, tile[0]):
-            for left in range(0, width, tile[1]):
+        rows = 0
+        for channel in range(channels):
+            if channel % each == 0:
                 rows = 0
-                for channel in range(channels):
-                    if channel % each == 0:
-                        rows = 0
-                    for a in range(sy):
-                        for b in range(sx):
-                            run, count = 0, 0
-                            for v in range(tile[0] // sy):
-                                y = top + v * sy + a
-                                for u in range(columns):
-                                    x = left + u * sx + b
-                                    inside = y < height and x < width
-                                    value = inside and there[sample, channel, y, x]
-                                    skipped = gap if u == columns - 1 else 0
-                                    kept = dense and inside
-                                    if is_stored(value, kept, run, skipped, max_run):
-                                        count += 1
-                                        run = 0
-                                    else:
-                                        run += 1
-                                run += gap
-                            rows += (count + lanes - 1) // lanes
-                    most = max(most, rows)
+            for a in range(sy):
+                for b in range(sx):
+                    run, count = 0, 0
+                    for v in range(tile[0] // sy):
+                        y = v * sy + a
+                        for u in range(columns):
+                            x = u * sx + b
+                            inside = y < height and x < width
+                            value = inside and there[sample, channel, y, x]
+                            skipped = gap if u == columns - 1 else 0
+                            if is_stored(value, dense and inside, run, skipped, max_run):
+                                count += 1
+                                run = 0
+                            else:
+                                run += 1
+                        run += gap
+                    rows += (count + lanes - 1) // lanes
+            most = max(most, rows)
     return most
 
 
 @njit(cache=True)
 def expand(
-    region: NDArray[np.int64],
-    top: int,
-    left: int,
+    part: NDArray[np.int64],
     tile: tuple[int, int],
     phases: tuple[int, int, int],
     values: NDArray[np.int64],
@@ -138,8 +141,8 @@ def expand(
     starts: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> int:
-    """Write a PE's values to the region; return the first entry that has one outside, or -1."""
-    _, height, width = region.shape
+    """Write a PE's values to its part; return the first entry that has one outside, or -1."""
+    _, height, width = part.shape
     sy, sx, y_stride = phases
     lanes = values.shape[1]
     for entry in range(len(starts)):
@@ -153,8 +156,8 @@ def expand(
                 return entry
             value = values[row, lane]
             if value != 0:
-                y, x = top + v * sy + phase // sx, left + u * sx + phase % sx
+                y, x = v * sy + phase // sx, u * sx + phase % sx
                 if y >= height or x >= width:
                     return entry
-                region[channel, y, x] = value
+                part[channel, y, x] = value
     return -1

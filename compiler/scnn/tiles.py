@@ -75,14 +75,13 @@ def encode_tiles(
     starts = np.empty((pes, entries), np.int64)
     counts = np.empty((pes, entries), np.int64)
     ends = np.empty(pes, np.int64)
-    lanes, deep = params.mult_i, -(-layout.tile_h * layout.tile_w // (layout.sy * layout.sx))
+    lanes, deep = params.mult_i, -(-layout.walk_h * layout.walk_w // (layout.sy * layout.sx))
     stored = np.empty((entries * -(-deep // lanes), lanes), np.uint64)
     words: list[NDArray[np.uint64]] = []
     for pe, first in enumerate(np.broadcast_to(np.asarray(start_words, np.int64), (pes,))):
         rows = compress(
-            region,
-            *_tile_start(layout, pe),
-            (layout.tile_h, layout.tile_w),
+            region[:, *layout.part(pe)],
+            (layout.walk_h, layout.walk_w),
             (layout.sy, layout.sx, layout.y_stride),
             layout.dense,
             (params.max_run, params.act_bits),
@@ -145,9 +144,8 @@ def decode_tiles(
                 f"not in {used.max()}"
             )
         bad = expand(
-            region,
-            *_tile_start(layout, pe),
-            (layout.tile_h, layout.tile_w),
+            region[:, *layout.part(pe)],
+            (layout.walk_h, layout.walk_w),
             (layout.sy, layout.sx, layout.y_stride),
             signed_field(lanes, 0, params.act_bits),
             lanes >> np.uint64(params.act_bits),
@@ -166,7 +164,8 @@ def stored_places(params: ScnnParams, layout: TileLayout) -> NDArray[np.bool_]:
     -------
     (rows, columns) bool of all tiles of the block, those outside the region included.
     """
-    rows, columns = layout.tile_h << layout.block_y, layout.tile_w << layout.block_x
+    rows = (layout.tile_h << layout.block_y) + layout.walk_h - layout.tile_h
+    columns = (layout.tile_w << layout.block_x) + layout.walk_w - layout.tile_w
     places = np.zeros((rows, columns), np.bool_)
     tiles = encode_tiles(
         params, layout, np.zeros((1, layout.y0 + layout.height, layout.x0 + layout.width), np.int64)
@@ -174,7 +173,8 @@ def stored_places(params: ScnnParams, layout: TileLayout) -> NDArray[np.bool_]:
     bits = params.act_bits + params.run_bits
     for pe, words in enumerate(tiles.words):
         runs = unpack_lanes(words, bits, params.mult_i) >> np.uint64(params.act_bits)
-        top, left = _tile_start(layout, pe)
+        y, x = divmod(pe, 1 << layout.block_x)
+        top, left = y * layout.tile_h, x * layout.tile_w
         for entry, (start, count) in enumerate(
             zip(tiles.starts[pe], tiles.counts[pe], strict=True)
         ):
@@ -191,7 +191,7 @@ def _check_layout(params: ScnnParams, layout: TileLayout) -> None:
             f"tiles must be multiples of the {layout.sy} x {layout.sx} phases, "
             f"not {layout.tile_h} x {layout.tile_w}"
         )
-    columns = layout.tile_w // layout.sx
+    columns = layout.walk_w // layout.sx
     if not columns <= layout.y_stride <= columns + params.max_run:
         raise InputError(
             f"y_stride must be from {columns} to {columns + params.max_run} "
@@ -219,9 +219,3 @@ def _region(params: ScnnParams, layout: TileLayout, values: NDArray[np.int64]) -
             f"not {region.min()} to {region.max()}"
         )
     return region
-
-
-def _tile_start(layout: TileLayout, pe: int) -> tuple[int, int]:
-    """First row and column of a PE's tile in the region."""
-    y, x = divmod(pe, 1 << layout.block_x)
-    return y * layout.tile_h, x * layout.tile_w

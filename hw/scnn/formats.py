@@ -155,7 +155,8 @@ def plane_phases_layout(p: ScnnParams) -> data.StructLayout:
 def plane_load_layout(p: ScnnParams) -> data.StructLayout:
     """Lay out where a plane is to be stored, as :func:`plane_phases_layout`.
 
-    Tiles have ``ho`` x ``wo`` values. ``y_stride``: row stride of positions inside a phase.
+    Tiles have ``ho`` x ``wo`` values; those of the last PEs of a block have ``rem_y`` rows and
+    ``rem_x`` columns, which may be more. ``y_stride``: row stride of positions inside a phase.
     ``dense``: zeros inside the plane are stored, too. ``append``: each PE goes on behind what the
     plane before has put there, else it begins at row ``word``. ``limit``: first row that is not
     written.

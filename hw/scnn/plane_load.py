@@ -34,11 +34,12 @@ class PlaneLoad(wiring.Component):
 
     A group is up to I positions of a row of a tile, with values for all of them or none. The order
     is: the unit's PEs by number, channels, phases of a channel (row-major), rows and columns of the
-    PE's tile; of positions outside the plane there is no value. Entries that ``spread`` does not
-    give a PE are written without activations, in a group each. Every PE's words begin at row
-    ``word`` of its activation RAM, or behind those of the plane before, if ``append`` says so;
-    those that would be from row ``limit`` on are lost. It is a host of the array, and works while
-    that does not run.
+    PE's tile; of positions outside the plane there is no value. The last PE of a block may have
+    more than a tile, as ``rem_x`` and ``rem_y`` say; then all PEs walk through as much. Entries
+    that ``spread`` does not give a PE are written without activations, in a group each. Every PE's
+    words begin at row ``word`` of its activation RAM, or behind those of the plane before, if
+    ``append`` says so; those that would be from row ``limit`` on are lost. It is a host of the
+    array, and works while that does not run.
 
     Parameters
     ----------
@@ -157,8 +158,15 @@ class PlaneLoad(wiring.Component):
         x, y, phase_x, phase_y = (Signal(bits, name=name) for name in ("x", "y", "ax", "ay"))
         entry = Signal(p.channel_bits + 1)
         inside = Signal()
+        # Columns and rows of a tile, or of the last PE. Phases end behind as many steps each.
+        width, height = Signal(bits), Signal(bits)
+        m.d.sync += [
+            width.eq(Mux(plane.rem_x > plane.wo, plane.rem_x, plane.wo)),
+            height.eq(Mux(plane.rem_y > plane.ho, plane.rem_y, plane.ho)),
+        ]
+        right, bottom = width + phase_x, height + phase_y
         # Where the part of the row ends that the group may be of, and where the next begins.
-        limit = Mux(inside, pes.columns, plane.wo)
+        limit = Mux(inside, pes.columns, right)
         places = [x + lane * plane.sx for lane in range(p.mult_i + 1)]
         after, over = Signal(bits + 4), Signal()
         here = sum((place < limit for place in places[1:-1]), start=Value.cast(1))
@@ -167,13 +175,13 @@ class PlaneLoad(wiring.Component):
         with m.Switch(count):
             for lane, place in enumerate(places):
                 with m.Case(lane):
-                    m.d.comb += [after.eq(place), over.eq(place >= plane.wo)]
+                    m.d.comb += [after.eq(place), over.eq(place >= right)]
         last_ax, last_ay = phase_x + 1 >= plane.sx, phase_y + 1 >= plane.sy
         ends: dict[str, Signal] = {}
         inner: Value | int = 1
         for name, last in (
             ("row", empty | over),
-            ("phase", empty | (y + plane.sy >= plane.ho)),
+            ("phase", empty | (y + plane.sy >= bottom)),
             ("plane", entry + 1 >= plane.channels),
         ):
             ends[name] = Signal(name=f"end_{name}")

@@ -173,6 +173,8 @@ class Accumulators:
                 channel.blocks[owner][channel.number],
                 self._pes(block, d) * [1, *parts] + [0, down, right],
                 (layout.tile_h, layout.tile_w),
+                (layout.walk_h, layout.walk_w),
+                ((1 << layout.block_y) - 1, (1 << layout.block_x) - 1),
                 channel.phase,
                 (layout.sy, layout.sx, d.y_stride),
                 (layout.dense, bool(d.keep_zeros), bool(d.maximum)),
@@ -263,6 +265,8 @@ def _multiply(
     plane: NDArray[np.int64],
     pes: NDArray[np.int64],
     tile: tuple[int, int],
+    walked: tuple[int, int],
+    last: tuple[int, int],
     phase: tuple[int, int],
     steps: tuple[int, int, int],
     kinds: tuple[bool, bool, bool],
@@ -275,16 +279,19 @@ def _multiply(
     dense, keep_zeros, maximum = kinds
     height, width = plane.shape
     accs = sums.shape[1]
-    columns = tile[1] // sx
+    columns = walked[1] // sx
     gap = y_stride - columns
     for number in range(len(pes)):
         pe, top, left = pes[number, 0], pes[number, 1] * tile[0], pes[number, 2] * tile[1]
+        # The last PE has what is left behind its tile, too.
+        bottom = height if pes[number, 1] == last[0] else min(height, top + tile[0])
+        right = width if pes[number, 2] == last[1] else min(width, left + tile[1])
         run = 0
-        for v in range(tile[0] // sy):
+        for v in range(walked[0] // sy):
             y = top + v * sy + phase[0]
             for u in range(columns):
                 x = left + u * sx + phase[1]
-                inside = y < height and x < width
+                inside = y < bottom and x < right
                 value = plane[y, x] if inside else 0
                 skipped = gap if u == columns - 1 else 0
                 stored = is_kept(value, dense and inside, run, skipped, max_run)

@@ -216,7 +216,7 @@ class _Reader:
         taps = self._srams["tap"][block.taps, 0].astype(np.int64) if block.taps.size else block.taps
         rows, columns = (
             -(-min(size, here) // step)
-            for size, here, step in zip(entry.size, entry.tile, entry.steps, strict=True)
+            for size, here, step in zip(entry.size, entry.walked, entry.steps, strict=True)
         )
         down, across = landing.moves(taps, block.outputs, (rows, columns))
         # What never reaches an output that is read does not matter.

@@ -23,7 +23,7 @@ class Entry:
     steps : (sy, sx), phases.
     first : row and column of the tensor at which the block's first tile begins.
     size : rows and columns of the tensor, from there on, that the block has.
-    tile : rows and columns of a tile.
+    tile, walked : rows and columns of a tile, and those that a PE walks through.
     y_stride : of positions.
     dense : zeros are stored, too.
     rows : of the activation RAM, in which it is.
@@ -36,6 +36,7 @@ class Entry:
     first: tuple[int, int]
     size: tuple[int, int]
     tile: tuple[int, int]
+    walked: tuple[int, int]
     y_stride: int
     dense: bool
     rows: "Rows"
@@ -112,7 +113,7 @@ class Directories:
             blocks = self._of_shape(shape)
             self._rows = Rows(load.word, load.word)
             every = [self._loaded(load, number, len(blocks)) for number in range(len(blocks))]
-            places = layout.tile_h * layout.tile_w // (layout.sy * layout.sx)
+            places = layout.walk_h * layout.walk_w // (layout.sy * layout.sx)
             self._clear(range(load.base, load.base + max(map(len, every))), places, load.limit)
             for block, entries in zip(blocks, every, strict=True):
                 block.update(entries)
@@ -132,6 +133,7 @@ class Directories:
                         first=(layout.y0, layout.x0),
                         size=(layout.height, layout.width),
                         tile=(layout.tile_h, layout.tile_w),
+                        walked=(layout.walk_h, layout.walk_w),
                         y_stride=layout.y_stride,
                         dense=layout.dense,
                         rows=self._rows,
@@ -162,6 +164,7 @@ class Directories:
                         first=(output.y0, output.x0),
                         size=(output.height, output.width),
                         tile=(descriptor.ho, descriptor.wo),
+                        walked=(descriptor.ho, descriptor.wo),
                         y_stride=descriptor.out_y_stride,
                         dense=bool(descriptor.out_dense),
                         rows=self._rows,
@@ -169,7 +172,7 @@ class Directories:
 
     def _joined(self, entry: Entry, descriptor: Descriptor) -> Entry:
         """Join the tiles of two owners, down or across, where the pass has tiles that large."""
-        tile = list(entry.tile)
+        tile, walked = list(entry.tile), list(entry.walked)
         # Positions from a row, and from a column, of a phase to the next.
         for axis, name, position in ((0, "y", entry.y_stride), (1, "x", 1)):
             pes = getattr(self._params, f"pes_{name}")
@@ -188,8 +191,9 @@ class Directories:
                     f"src_step_{name} of a pass that reads {entry.tensor!r} must be "
                     f"{right * position}, not {step}"
                 )
+            walked[axis] += tile[axis]
             tile[axis] *= 2
-        return replace(entry, tile=(tile[0], tile[1]))
+        return replace(entry, tile=(tile[0], tile[1]), walked=(walked[0], walked[1]))
 
     def _clear(self, numbers: range, places: int, limit: int) -> None:
         """Forget entries that are written anew, or lie in rows that they may take.

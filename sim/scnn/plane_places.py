@@ -62,8 +62,11 @@ def plane_places(
     x = np.arange(width)
     first = memory["first"] + block[0] * memory["block"] + block[1] * memory["block_row"]
     first += np.arange(channels)[:, None, None] * memory["channel"]
-    first = first + y // plane["ho"] * memory["tile_y"] + y % plane["ho"] * memory["row"]
-    first = first + x // plane["wo"] * memory["tile_x"]
-    own = x % plane["wo"]
-    last = np.minimum(plane["wo"], width - (x - own)) - 1
+    # The last tile may be longer than the others.
+    down, across = np.minimum(y // plane["ho"], plane["full_y"]), x // plane["wo"]
+    across = np.minimum(across, plane["full_x"])
+    first = first + down * memory["tile_y"] + (y - down * plane["ho"]) * memory["row"]
+    first = first + across * memory["tile_x"]
+    own = x - across * plane["wo"]
+    last = np.where(across < plane["full_x"], plane["wo"], plane["rem_x"]) - 1
     return np.where((first + last) // rows[1] < rows[0], first + own, -1)

@@ -54,10 +54,11 @@ def count_words(
     across = -(-params.pes_x >> layout.block_x)
     for pe in range(params.num_pes):
         y, x = divmod(pe, params.pes_x)
+        inside_y, inside_x = y % (1 << layout.block_y), x % (1 << layout.block_x)
+        place = (inside_y << layout.block_x) + inside_x
         found[pe] = _count_words(
-            blocks[(y >> layout.block_y) * across + (x >> layout.block_x)],
-            (y % (1 << layout.block_y) * layout.tile_h, x % (1 << layout.block_x) * layout.tile_w),
-            (layout.tile_h, layout.tile_w),
+            blocks[(y >> layout.block_y) * across + (x >> layout.block_x)][:, *layout.part(place)],
+            (layout.walk_h, layout.walk_w),
             (layout.sy, layout.sx, layout.y_stride),
             layout.dense,
             (params.max_run, params.mult_i),
@@ -68,13 +69,12 @@ def count_words(
 @njit(cache=True)
 def _count_words(
     planes: NDArray[np.int64],
-    first: tuple[int, int],
     tile: tuple[int, int],
     steps: tuple[int, int, int],
     dense: bool,
     sizes: tuple[int, int],
 ) -> int:
-    """Count the words of a tile whose first row and column are given."""
+    """Count the words of a PE's part of some planes."""
     sy, sx, y_stride = steps
     max_run, mult_i = sizes
     channels, height, width = planes.shape
@@ -85,9 +85,9 @@ def _count_words(
         for phase in range(sy * sx):
             run = entries = 0
             for v in range(tile[0] // sy):
-                y = first[0] + v * sy + phase // sx
+                y = v * sy + phase // sx
                 for u in range(columns):
-                    x = first[1] + u * sx + phase % sx
+                    x = u * sx + phase % sx
                     inside = y < height and x < width
                     value = planes[channel, y, x] if inside else 0
                     skipped = gap if u == columns - 1 else 0

@@ -33,6 +33,11 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
     plane, memory = move.fields["plane"], move.fields["memory"]
     fetched = "append" not in plane
     tile, phases = (plane["ho"], plane["wo"]), (plane["sy"], plane["sx"])
+    # What PEs walk through: the last one may have more than a tile.
+    walked = tuple(
+        max(whole, -(-plane[rest] // stride) * stride)
+        for whole, rest, stride in zip(tile, ("rem_y", "rem_x"), phases, strict=True)
+    )
     shares = _shares(params, plane, move.channels)
     starts = _starts(params, plane, memory)
     steps = memory["channel"], memory["row"], memory["rows"]
@@ -49,8 +54,8 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
         lane = int(starts[pe]) % lanes
         key = id(move.blocks[block]), y, x, channels, lane
         if key not in known:
-            values = _tile(move.blocks[block], (y, x), tile)
             size = (height, width, channels)
+            values = _tile(move.blocks[block], (y * tile[0], x * tile[1]), size, walked)
             found = np.zeros(
                 2 * values.size + 8 * len(values) * phases[0] * phases[1] + 8, np.uint8
             )
@@ -123,12 +128,14 @@ def _starts(
 
 
 def _tile(
-    values: NDArray[np.int64], place: tuple[int, int], tile: tuple[int, int]
+    values: NDArray[np.int64],
+    first: tuple[int, int],
+    size: tuple[int, int, int],
+    walked: tuple[int, ...],
 ) -> NDArray[np.int64]:
-    """Cut the tile of a PE out, 0 where the plane ends."""
-    top, left = place[0] * tile[0], place[1] * tile[1]
-    part = values[:, top : top + tile[0], left : left + tile[1]]
-    found = np.zeros((len(values), *tile), np.int64)
+    """Cut out what a PE has, 0 in what it walks through besides."""
+    part = values[:, first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
+    found = np.zeros((len(values), *walked), np.int64)
     found[:, : part.shape[1], : part.shape[2]] = part
     return found
 

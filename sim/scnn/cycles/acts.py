@@ -71,7 +71,7 @@ class ActStorage:
         channels : that blocks have entries for at least; those that they lack have no activations.
         """
         p = self._p
-        deep = -(-(layout.tile_h // layout.sy) * (layout.tile_w // layout.sx) // p.mult_i)
+        deep = -(-(layout.walk_h // layout.sy) * (layout.walk_w // layout.sx) // p.mult_i)
         width, height = min(1 << layout.block_x, p.pes_x), min(1 << layout.block_y, p.pes_y)
         across = -(-p.pes_x >> layout.block_x)
         known: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
@@ -87,6 +87,7 @@ class ActStorage:
                 used = _encode(
                     np.ascontiguousarray(values),
                     (layout.tile_h, layout.tile_w, width),
+                    (layout.walk_h, layout.walk_w),
                     (layout.sy, layout.sx, layout.y_stride),
                     bool(layout.dense),
                     p.max_run,
@@ -110,6 +111,7 @@ class ActStorage:
 def _encode(
     region: NDArray[np.int64],
     tile: tuple[int, int, int],
+    walked: tuple[int, int],
     phases: tuple[int, int, int],
     dense: bool,
     max_run: int,
@@ -122,19 +124,24 @@ def _encode(
     tile_h, tile_w, across = tile
     sy, sx, y_stride = phases
     lanes = stored.shape[1]
-    columns = tile_w // sx
+    columns = walked[1] // sx
     gap = y_stride - columns
     row = 0
     for pe in range(len(starts)):
         top, left = pe // across * tile_h, pe % across * tile_w
+        bottom, right = min(height, top + tile_h), min(width, left + tile_w)
+        if pe + across >= len(starts):
+            bottom = height
+        if pe % across == across - 1:
+            right = width
         for entry in range(channels * sy * sx):
             channel, phase = entry // (sy * sx), entry % (sy * sx)
             run = count = 0
-            for v in range(tile_h // sy):
+            for v in range(walked[0] // sy):
                 y = top + v * sy + phase // sx
                 for u in range(columns):
                     x = left + u * sx + phase % sx
-                    inside = y < height and x < width
+                    inside = y < bottom and x < right
                     value = region[channel, y, x] if inside else 0
                     skipped = gap if u == columns - 1 else 0
                     if is_stored(value, dense and inside, run, skipped, max_run):

@@ -344,3 +344,25 @@ def test_cuts_of_least_cost(
         return costs.get((first, last), 1.0 if last == first + 1 else None)
 
     assert best_cuts([0, 1, 2, 3], cost) == cuts
+
+
+def test_the_last_pe_takes_rows_that_fill_no_tile(
+    machine: Any, convolve: Callable[..., NDArray[np.int64]]
+) -> None:
+    """A kernel of 3 at stride 2 reads 17 rows for 8 outputs, which two PEs share evenly."""
+    reads = _layer("conv", [(INPUT, (1, 17, 17))], 4, kernel=3, stride=2)
+    conv = replace(reads, padding=(0, 0), out_shape=(4, 8, 8))
+    pool = _layer("pool", [("conv", (4, 8, 8))], 4, kernel=2, stride=2, groups=4, op="max")
+    pool = replace(pool, padding=(0, 0), out_shape=(4, 4, 4))
+    graph = QuantGraph((1, 17, 17), (conv, pool), ("pool",))
+    (run,) = build(graph, TINY)
+    (load,) = run.loads
+    assert (load.layout.block_y, load.layout.tile_h, load.layout.walk_h) == (1, 8, 10)
+    planes = np.random.default_rng(1).integers(0, 100, (1, 17, 17))
+    expected = convolve(pool, convolve(conv, planes, TINY), TINY)
+    made = {INPUT: planes, "conv": np.zeros((4, 8, 8), np.int64), "pool": np.zeros_like(expected)}
+    machine(TINY).run(run, made)
+    np.testing.assert_array_equal(made["pool"], expected)
+    decoded, _ = decode([run], graph, TINY)
+    for name, right in vars(as_decoded(conv, graph)).items():
+        np.testing.assert_array_equal(getattr(decoded, name), right)

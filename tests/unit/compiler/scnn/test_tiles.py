@@ -29,8 +29,10 @@ def cases(
     sy, sx = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     rows, columns = draw(st.integers(1, 5)), draw(st.integers(1, 5))
     block_x, block_y = draw(st.integers(0, 2)), draw(st.integers(0, 1))
-    height = draw(st.integers(1, rows * sy << block_y))
-    width = draw(st.integers(1, columns * sx << block_x))
+    # The last PE of a block may have more than a tile.
+    height = draw(st.integers(1, (rows * sy << block_y) + 3))
+    width = draw(st.integers(1, (columns * sx << block_x) + 3))
+    walked = columns + -(-max(0, width - (columns * sx << block_x)) // sx)
     y0, x0 = draw(st.integers(0, 2)), draw(st.integers(0, 2))
     layout = TileLayout(
         block_x=block_x,
@@ -39,7 +41,7 @@ def cases(
         tile_w=columns * sx,
         sy=sy,
         sx=sx,
-        y_stride=columns + draw(st.integers(0, params.max_run)),
+        y_stride=walked + draw(st.integers(0, params.max_run)),
         y0=y0,
         x0=x0,
         height=height,
@@ -59,13 +61,21 @@ def _entries(
     """Apply the rules of docs/scnn.md, word by word, to a phase of a plane (H, W)."""
     top = (pe >> layout.block_x) * layout.tile_h
     left = (pe & (1 << layout.block_x) - 1) * layout.tile_w
-    columns = layout.tile_w // layout.sx
+    end_y, end_x = layout.tile_h << layout.block_y, layout.tile_w << layout.block_x
+    rows, columns = layout.tile_h // layout.sy, layout.tile_w // layout.sx
+    while rows * layout.sy < layout.tile_h + layout.height - end_y:
+        rows += 1
+    while columns * layout.sx < layout.tile_w + layout.width - end_x:
+        columns += 1
+    bottom, right = top + layout.tile_h, left + layout.tile_w
+    bottom = layout.height if bottom == end_y else min(bottom, layout.height)
+    right = layout.width if right == end_x else min(right, layout.width)
     found: list[tuple[int, int]] = []
     last = -1
-    for v in range(layout.tile_h // layout.sy):
+    for v in range(rows):
         for u in range(columns):
             y, x = top + v * layout.sy + a, left + u * layout.sx + b
-            inside = y < layout.height and x < layout.width
+            inside = y < bottom and x < right
             value = int(plane[layout.y0 + y, layout.x0 + x]) if inside else 0
             position = v * layout.y_stride + u
             run = position - last - 1

@@ -21,7 +21,10 @@ PARAMS = ScnnParams(
 
 @dataclass(frozen=True)
 class Shape:
-    """How a plane lies in the PEs of a block; ``extra`` positions lie between rows."""
+    """How a plane lies in the PEs of a block; ``extra`` positions lie between rows.
+
+    What is left of it behind the last PE's tile is that PE's.
+    """
 
     block_x: int
     block_y: int
@@ -54,6 +57,13 @@ class Shape:
 
     def fields(self, base: int, channels: int) -> dict[str, int]:
         """Fields that configurations of reading and of loading share."""
+        full_x, full_y = (
+            (1 << block) - 1 if size > tile << block else size // tile
+            for size, tile, block in (
+                (self.width, self.tile_w, self.block_x),
+                (self.height, self.tile_h, self.block_y),
+            )
+        )
         return {
             "base": base,
             "channels": channels * self.sy * self.sx,
@@ -62,10 +72,10 @@ class Shape:
             "wo": self.tile_w,
             "ho": self.tile_h,
             "y_stride": self.layout.y_stride,
-            "full_x": self.width // self.tile_w,
-            "rem_x": self.width % self.tile_w,
-            "full_y": self.height // self.tile_h,
-            "rem_y": self.height % self.tile_h,
+            "full_x": full_x,
+            "rem_x": self.width - full_x * self.tile_w,
+            "full_y": full_y,
+            "rem_y": self.height - full_y * self.tile_h,
             "block_x": self.block_x,
             "block_y": self.block_y,
         }
@@ -81,7 +91,10 @@ class Shape:
         for pe in range(PARAMS.num_pes):
             y, x = self.place(pe)
             tile = values[:, y * self.tile_h :, x * self.tile_w :]
-            tile = tile[:, : self.tile_h, : self.tile_w]
+            if y < (1 << self.block_y) - 1:
+                tile = tile[:, : self.tile_h]
+            if x < (1 << self.block_x) - 1:
+                tile = tile[:, :, : self.tile_w]
             for channel, a, b in product(range(len(tile)), range(self.sy), range(self.sx)):
                 out += tile[channel, a :: self.sy, b :: self.sx].tolist()
         return [row for row in out if row]

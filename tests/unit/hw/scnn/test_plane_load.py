@@ -20,6 +20,10 @@ SHAPES = [
     Shape(2, 1, 4, 4, 7, 9, 1, sy=2, sx=2),
     Shape(2, 1, 3, 4, 6, 11, 2, sy=3, sx=2, dense=True),
     Shape(1, 0, 4, 6, 4, 10, 0, sy=1, sx=3),
+    # The last PE of a block has more than a tile.
+    Shape(1, 1, 2, 2, 5, 5, 2),
+    Shape(1, 1, 3, 2, 8, 7, 4, sy=3, sx=2, dense=True),
+    Shape(1, 0, 2, 4, 2, 11, 3, sy=1, sx=4),
 ]
 
 
