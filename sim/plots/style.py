@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from zeroskip.base.errors import InputError
 from zeroskip.base.staging import replaced_path
 
-__all__ = ["COLOURS", "MARKERS", "OTHERS", "PICTURES", "check_picture", "panels", "save"]
+__all__ = [
+    "COLOURS", "MARKERS", "OTHERS", "PICTURES", "check_picture", "explain", "panels", "save",
+]  # fmt: skip
 
 PICTURES = (".png", ".svg")
 """Formats of pictures."""
@@ -82,6 +84,22 @@ def panels(names: Sequence[str], title: str, about: str) -> tuple[Figure, list[A
     for unused in axes[len(names) :]:
         unused.set_visible(False)
     return figure, axes[: len(names)]
+
+
+def explain(figure: Figure, axes: Sequence[Axes], *, ncols: int) -> None:
+    """Explain each look once, under the panels."""
+    looks: dict[str, Any] = {}
+    for panel in axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            looks.setdefault(label, handle)
+    figure.legend(
+        looks.values(),
+        looks.keys(),
+        loc="outside lower center",
+        ncols=ncols,
+        frameon=False,
+        fontsize=9,
+    )
 
 
 def save(figure: Figure, path: Path) -> None:

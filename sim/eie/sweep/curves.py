@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from zeroskip.base.errors import InputError
 from zeroskip.sim.eie.sweep.figures import FIGURES, FigureKind, Reference
 from zeroskip.sim.eie.sweep.grid import AXES
-from zeroskip.sim.plots.style import COLOURS, MARKERS, OTHERS, panels
+from zeroskip.sim.plots.style import COLOURS, MARKERS, OTHERS, explain, panels
 
 __all__ = ["draw_figure"]
 
@@ -55,7 +55,7 @@ def draw_figure(name: str, table: pl.DataFrame) -> Figure:
         if panel.xaxis.get_tick_params()["labelbottom"]:
             panel.set_xlabel(kind.x_label)
     figure.supylabel(kind.y_label, fontsize=9)
-    _legend(figure, axes)
+    explain(figure, axes, ncols=3)
     return figure
 
 
@@ -110,14 +110,3 @@ def _axes(panel: Axes, kind: FigureKind, table: pl.DataFrame) -> None:
         panel.set_yscale("log", base=2)
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         panel.yaxis.set_minor_locator(NullLocator())
-
-
-def _legend(figure: Figure, axes: list[Axes]) -> None:
-    """Explain each look once, under the panels."""
-    looks: dict[str, Any] = {}
-    for panel in axes:
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-            looks.setdefault(label, handle)
-    figure.legend(
-        looks.values(), looks.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9
-    )

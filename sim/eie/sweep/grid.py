@@ -1,14 +1,15 @@
 """The points of a sweep: every combination of the values of its axes."""
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
-from zeroskip.base.errors import InputError, ParameterError
+from zeroskip.base.errors import ParameterError
 from zeroskip.compiler.eie.place import Strategy
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.sweep.axes import combinations
 
 __all__ = ["AXES", "Memories", "Point", "grid", "image_key"]
 
@@ -61,16 +62,10 @@ def grid(
     InputError
         If an axis is unknown or has no value, one twice, or one that no array can have.
     """
-    if unknown := sorted(set(axes) - set(AXES)):
-        raise InputError(f"there is no axis {unknown[0]!r}; there are {', '.join(AXES)}")
-    names = [name for name in AXES if name in axes]
-    for name in names:
-        _check(base, name, list(axes[name]))
     points = []
-    for values in itertools.product(*(axes[name] for name in names)):
-        chosen = dict(zip(names, values, strict=True))
+    for chosen in combinations(axes, AXES, partial(_check, base.params)):
         placement = chosen.pop("placement", base.placement)
-        sizes = _memories(base.params, {**chosen}, memories)
+        sizes = _memories(base.params, chosen, memories)
         points.append(Point(dataclasses.replace(base.params, **chosen, **sizes), placement))
     return points
 
@@ -82,17 +77,11 @@ def image_key(point: Point) -> tuple[EieParams, Strategy]:
     return dataclasses.replace(point.params, **same), point.placement
 
 
-def _check(base: Point, name: str, values: list[Any]) -> None:
-    if not values:
-        raise InputError(f"{name} must have at least one value")
-    for value in values:
-        if values.count(value) > 1:
-            raise InputError(f"{name} must have each value once, not {value!r} twice")
-        if name == "placement":
-            if value not in get_args(Strategy):
-                raise ParameterError.of_names("placement", value, get_args(Strategy))
-        else:
-            dataclasses.replace(base.params, **{name: value})
+def _check(params: EieParams, name: str, value: Any) -> None:
+    if name != "placement":
+        dataclasses.replace(params, **{name: value})
+    elif value not in get_args(Strategy):
+        raise ParameterError.of_names("placement", value, get_args(Strategy))
 
 
 def _memories(base: EieParams, chosen: Mapping[str, Any], memories: Memories) -> dict[str, int]:

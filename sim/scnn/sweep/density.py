@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from zeroskip.base.errors import InputError
-from zeroskip.sim.plots.style import COLOURS, MARKERS, OTHERS, panels
+from zeroskip.sim.plots.style import COLOURS, MARKERS, OTHERS, explain, panels
 from zeroskip.sim.scnn.benchmark.layers import NETWORK_NAMES
 from zeroskip.sim.scnn.sweep.points import MACHINES
 
@@ -56,13 +56,7 @@ def draw_density(table: pl.DataFrame) -> Figure:
     )
     for network, panel in zip(networks, axes, strict=True):
         _panel(panel, network, table.filter(network=network))
-    handles, labels = axes[0].get_legend_handles_labels()
-    for other in axes[1:]:
-        for handle, label in zip(*other.get_legend_handles_labels(), strict=True):
-            if label not in labels:
-                handles.append(handle)
-                labels.append(label)
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    explain(figure, axes, ncols=2)
     figure.supylabel("speed over the dense machine (x)", fontsize=9)
     return figure
 

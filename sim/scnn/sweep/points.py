@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from zeroskip.base.errors import CompileError, InputError, ParameterError
@@ -15,6 +16,7 @@ from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, measure_layer
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer, scnn_layers
 from zeroskip.sim.scnn.benchmark.run import dense_operand
+from zeroskip.sim.sweep.axes import combinations
 from zeroskip.sim.sweep.execute import Job
 from zeroskip.sim.sweep.journal import Row
 
@@ -79,16 +81,10 @@ def scnn_grid(
     InputError
         If an axis is unknown or has no value, one twice, or one that makes no sense.
     """
-    if unknown := sorted(set(axes) - set(SCNN_AXES)):
-        raise InputError(f"there is no axis {unknown[0]!r}; there are {', '.join(SCNN_AXES)}")
     if "density" in axes and {"act_density", "weight_density"} & set(axes):
         raise InputError("density is that of both operands: leave out act_density, weight_density")
-    names = [name for name in SCNN_AXES if name in axes]
-    for name in names:
-        _check(name, list(axes[name]), params)
     points = []
-    for values in itertools.product(*(axes[name] for name in names)):
-        chosen = dict(zip(names, values, strict=True))
+    for chosen in combinations(axes, SCNN_AXES, partial(_check, params)):
         both = chosen.get("density")
         points.append(
             ScnnPoint(
@@ -101,19 +97,14 @@ def scnn_grid(
     return points
 
 
-def _check(name: str, values: list[Any], params: ScnnParams) -> None:
-    if not values:
-        raise InputError(f"{name} must have at least one value")
-    for value in values:
-        if values.count(value) > 1:
-            raise InputError(f"{name} must have each value once, not {value!r} twice")
-        if name == "machine":
-            if value not in MACHINES:
-                raise ParameterError.of_names("machine", value, MACHINES)
-        elif name in _PARAMS:
-            _array(params, {name: value})
-        elif not 0 < value <= 1:
-            raise ParameterError(name, value, "above 0 and at most 1")
+def _check(params: ScnnParams, name: str, value: Any) -> None:
+    if name in _PARAMS:
+        _array(params, {name: value})
+    elif name == "machine":
+        if value not in MACHINES:
+            raise ParameterError.of_names("machine", value, MACHINES)
+    elif not 0 < value <= 1:
+        raise ParameterError(name, value, "above 0 and at most 1")
 
 
 def _array(params: ScnnParams, chosen: Mapping[str, int]) -> ScnnParams:
