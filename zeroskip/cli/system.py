@@ -49,7 +49,7 @@ def show_system(
             "-o",
             metavar="DIR",
             help="Write memory.bin and map.json to this folder, which is replaced; with --input "
-            "also what the testbench of 'zeroskip verilog --top axi' reads.",
+            "also what the testbench of 'zeroskip verilog --top axi' or 'wishbone' reads.",
         ),
     ] = None,
     data_bits: Annotated[

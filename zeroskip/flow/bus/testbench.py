@@ -1,32 +1,55 @@
-"""Testbench in plain Verilog of an AXI top: a memory and a master, for any simulator."""
+"""Testbench in plain Verilog of a top: a memory and a master on its bus, for any simulator."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from zeroskip.hw.common.bundle import Port
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import REGISTER_BITS, Register
 
-__all__ = ["testbench"]
+__all__ = ["TESTED_TOPS", "testbench"]
 
 _TEXT = Path(__file__).with_name("testbench.v")
 
+TESTED_TOPS = {"axi": True, "wishbone": False}
+"""Buses that there is a testbench for, and whether the models count cycles with its memory; what is
+on the bus is in ``testbench_BUS.v``."""
 
-def testbench(top: str, port: SystemParams) -> str:
+
+def testbench(top: str, bus: str, ports: Iterable[Port], port: SystemParams) -> str:
     """Write the testbench of a top.
 
     Parameters
     ----------
     top : module that is tested.
+    bus : one of :data:`TESTED_TOPS`.
+    ports : of the module.
     port : of the chip to its memory.
     """
+    parts = {
+        "INSTANCE": _instance(ports),
+        "BUS": _TEXT.with_name(f"testbench_{bus}.v").read_text(),
+    }
     values = {
         "CHIP": top,
+        "TIMED_VALUE": int(TESTED_TOPS[bus]),
         "DATA_BITS": port.data_bits,
         "ADDR_BITS": port.addr_bits,
         "BEAT_SHIFT": port.beat_shift,
         "REGISTER_BITS": REGISTER_BITS,
     } | {f"{register.name}_ADDRESS": int(register) for register in Register}
     text = _TEXT.read_text()
+    for name, part in parts.items():
+        text = text.replace(f"{name}\n", part)
     # A name may be the end of another.
     for name in sorted(values, key=len, reverse=True):
         text = text.replace(name, str(values[name]))
     return text
+
+
+def _instance(ports: Iterable[Port]) -> str:
+    """Declare a wire for each port, of its name, and connect them to the chip."""
+    listed = list(ports)
+    wires = [f"    wire {f'[{one.width - 1}:0] ' * (one.width > 1)}{one.name};" for one in listed]
+    pins = ",\n".join(f"        .{one.name}({one.name})" for one in listed)
+    return "\n".join([*wires, "", "    CHIP chip (", pins, "    );", "", ""])

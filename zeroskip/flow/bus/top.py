@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.flow.bus.files import integration_files
-from zeroskip.flow.bus.testbench import testbench
+from zeroskip.flow.bus.testbench import TESTED_TOPS, testbench
 from zeroskip.flow.export import Export
 from zeroskip.flow.flow import Flow, Modules, flow
 from zeroskip.flow.registers.systemrdl import register_files
@@ -21,7 +21,7 @@ from zeroskip.hw.system.chip import system_module
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import system_registers
 
-__all__ = ["TESTED_TOPS", "TOPS", "TopFlow", "chip_of"]
+__all__ = ["TOPS", "TopFlow", "chip_of"]
 
 TOPS: Mapping[str, type[AxiTop] | type[WishboneTop]] = {
     "axi": AxiTop,
@@ -29,9 +29,6 @@ TOPS: Mapping[str, type[AxiTop] | type[WishboneTop]] = {
     "wishbone": WishboneTop,
 }
 """Buses by name."""
-
-TESTED_TOPS = ("axi",)
-"""Buses that there is a testbench for."""
 
 
 def chip_of(engines: Collection[str]) -> str:
@@ -103,7 +100,8 @@ class TopFlow(Flow[Any]):
         """
         ((name, listed),) = exported.ports.items()
         directions = {port.name: port.direction for port in listed}
-        bench = testbench(name, self._port) if self._top in TESTED_TOPS else None
+        tested = self._top in TESTED_TOPS
+        bench = testbench(name, self._top, listed, self._port) if tested else None
         text = exported.files[f"{name}.sv"]
         texts = integration_files(name, text, version, directions, bench)
         beside = {file: text.encode() for file, text in texts.items()}
