@@ -102,76 +102,117 @@ def round_weights(
         return _maximum(layer, in_frac, in_limits)
     if layer.recurrent is not None:
         return _round_cell(layer, layer.recurrent, (in_frac, past_frac), in_limits, arithmetic)
-    shared, a = layer.weights.values, arithmetic
-    first = largest_frac(*layer.weights.ends, a.weight_bits)
+    first = largest_frac(*layer.weights.ends, arithmetic.weight_bits)
     if layer.kind == "add":
         first = 0  # A sum of inputs is no finer than they are.
     if layer.identity:
-        first = min(first, a.weight_bits - 2)
+        first = min(first, arithmetic.weight_bits - 2)
     why = (
-        f"weights of at most {np.abs(shared).max(initial=0):.3g} round to 0 beside outputs of "
-        f"{out_frac} fraction bits, with a shift of at most {a.max_shift}"
+        f"weights of at most {np.abs(layer.weights.values).max(initial=0):.3g} round to 0 beside "
+        f"outputs of {out_frac} fraction bits, with a shift of at most {arithmetic.max_shift}"
     )
     found: list[Rounded] = []
     for frac in range(first, _MIN_FRAC, -1):
         if layer.identity and frac < 0:
             why = "the weight of 1 for an addition rounds to 0"
             break
-        # Halves go to the even neighbour.
-        values = np.rint(np.ldexp(shared, frac)).astype(np.int64)
-        unit = 1 << frac if layer.identity else 0
-        areas = _areas(layer, frac)
-        if (values.size and not (values.any() or unit)) or not all(made.weight for made in areas):
+        steps = _Steps.of(layer, frac)
+        if steps.vanish:
             break
-        codebook = _codebook(np.append(values, unit), a.max_values)
-        # Without a codebook, weights are stored plain.
-        least, most = limits(a.weight_bits if codebook is not None else a.plain_bits)
-        largest = max([unit, int(values.max(initial=0)), *(made.weight for made in areas)])
-        if values.min(initial=0) < least or largest > most:
+        made = _fit(layer, steps, (in_frac, frac, out_frac), in_limits, arithmetic)
+        if isinstance(made, str):
+            why = made or why
             continue
-        # Outputs cannot be finer than the accumulator.
-        shift = in_frac + frac - min(out_frac, in_frac + frac)
-        bias = np.rint(np.ldexp(layer.bias, in_frac + frac))
-        if shift > a.max_shift:
-            continue
-        if np.abs(bias).max(initial=0.0) >= largest_bias(a.acc_bits):
-            why = too_large_bias(layer.bias, a.acc_bits)
-            continue
-        steps = bias.astype(np.int64)
-        low, high = bound_sums(*_products(layer, values, unit, areas), in_limits)
-        # Python integers: int64 holds not every sum with every bias.
-        added = steps.astype(object) + ((1 << shift) >> 1)
-        ends = int((low + added).min()), int((high + added).max())
-        reach = AccumulatorRange(min(int(low.min()), ends[0]), max(int(high.max()), ends[1]))
-        if reach.bits > a.acc_bits:
-            why = (
-                f"its sums could need {reach.bits} bits even with weights of at most "
-                f"{max(unit, np.abs(values).max(initial=0))} steps, and accumulators have acc_bits "
-                f"= {a.acc_bits}"
-            )
-            continue
-        floor, top = limits(a.act_bits)
-        outputs = np.clip([end >> shift for end in ends], 0 if layer.relu else floor, top)
-        found.append(
-            Rounded(
-                values=values,
-                unit=unit,
-                codebook=codebook,
-                bias=steps,
-                weight_frac=frac,
-                out_frac=in_frac + frac - shift,
-                reach=reach,
-                limits=(int(outputs[0]), int(outputs[1])),
-                areas=areas,
-            )
-        )
+        found.append(made)
         if layer.kind != "avg":
-            return found[0]
+            return made
     if found:
         return min(found, key=lambda rounded: _inexactness(layer, rounded))
     raise CompileError(
         f"layer {layer.name!r} has no fixed-point format that cannot overflow: {why}; raise "
         "acc_bits or lower act_bits"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """A layer's weights, rounded to steps of a fraction.
+
+    Parameters
+    ----------
+    values : (n,) int64, of each shared value.
+    unit : the weight of an identity; 0 if there is none.
+    areas : of an average that divides by different numbers.
+    """
+
+    values: NDArray[np.int64]
+    unit: int
+    areas: tuple[Area, ...]
+
+    @classmethod
+    def of(cls, layer: LoweredLayer, frac: int) -> "_Steps":
+        """Round the weights of a layer; halves go to the even neighbour."""
+        values = np.rint(np.ldexp(layer.weights.values, frac)).astype(np.int64)
+        return cls(values, 1 << frac if layer.identity else 0, _areas(layer, frac))
+
+    @property
+    def vanish(self) -> bool:
+        """Whether all weights round to 0, or those of an area do."""
+        nothing = self.values.size > 0 and not (self.values.any() or self.unit)
+        return nothing or not all(area.weight for area in self.areas)
+
+
+def _fit(
+    layer: LoweredLayer,
+    steps: _Steps,
+    fracs: tuple[int, int, int],
+    in_limits: NDArray[np.int64],
+    arithmetic: Arithmetic,
+) -> Rounded | str:
+    """Return a layer's numbers if all fit; else why not, "" where the reason is none to tell.
+
+    Parameters
+    ----------
+    layer, in_limits, arithmetic : as for :func:`round_weights`.
+    steps : its weights.
+    fracs : fraction bits of inputs and of weights, and those of outputs at most.
+    """
+    a, (in_frac, frac, out_frac) = arithmetic, fracs
+    values, unit, areas = steps.values, steps.unit, steps.areas
+    codebook = _codebook(np.append(values, unit), a.max_values)
+    # Without a codebook, weights are stored plain.
+    least, most = limits(a.weight_bits if codebook is not None else a.plain_bits)
+    largest = max([unit, int(values.max(initial=0)), *(area.weight for area in areas)])
+    # Outputs cannot be finer than the accumulator.
+    shift = in_frac + frac - min(out_frac, in_frac + frac)
+    if values.min(initial=0) < least or largest > most or shift > a.max_shift:
+        return ""
+    bias = np.rint(np.ldexp(layer.bias, in_frac + frac))
+    if np.abs(bias).max(initial=0.0) >= largest_bias(a.acc_bits):
+        return too_large_bias(layer.bias, a.acc_bits)
+    low, high = bound_sums(*_products(layer, values, unit, areas), in_limits)
+    # Python integers: int64 holds not every sum with every bias.
+    added = bias.astype(np.int64).astype(object) + ((1 << shift) >> 1)
+    ends = int((low + added).min()), int((high + added).max())
+    reach = AccumulatorRange(min(int(low.min()), ends[0]), max(int(high.max()), ends[1]))
+    if reach.bits > a.acc_bits:
+        return (
+            f"its sums could need {reach.bits} bits even with weights of at most "
+            f"{max(unit, np.abs(values).max(initial=0))} steps, and accumulators have acc_bits "
+            f"= {a.acc_bits}"
+        )
+    floor, top = limits(a.act_bits)
+    outputs = np.clip([end >> shift for end in ends], 0 if layer.relu else floor, top)
+    return Rounded(
+        values=values,
+        unit=unit,
+        codebook=codebook,
+        bias=bias.astype(np.int64),
+        weight_frac=frac,
+        out_frac=in_frac + frac - shift,
+        reach=reach,
+        limits=(int(outputs[0]), int(outputs[1])),
+        areas=areas,
     )
 
 
