@@ -30,7 +30,7 @@ class Sweep(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """What tells this sweep from others."""
+        """Digest of the settings, which tells this sweep from others."""
         ...
 
     def jobs(self, done: set[int]) -> Sequence[Job]:

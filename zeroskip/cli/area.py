@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import check_output_file, replaced_file
 from zeroskip.cli.arrays import DEFAULT_ENGINE, ENGINES, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.options import JsonOption, whole_number
-from zeroskip.cli.output import Steps, print_json, print_line, print_report
+from zeroskip.cli.output import Steps, print_json, print_report
 
 __all__ = ["EXAMPLES", "measure_area"]
 
@@ -103,15 +104,8 @@ def measure_area(
     if not 1 <= clock_ps <= 1_000_000:
         raise ParameterError("clock_ps", clock_ps, "from 1 to 1000000")
     own = liberty is None
-    for option, wanted in (
-        ("--check", check),
-        ("--baseline", baseline),
-        ("--renew-baseline", renew),
-    ):
-        if wanted and not own:
-            raise InputError(f"{option} is for the project's own cells: leave --liberty out")
-        if wanted and settings and option != "--check":
-            raise InputError(f"{option} is for presets as they are: leave --set out")
+    wanted = {"--check": check, "--baseline": baseline, "--renew-baseline": renew}
+    _check_comparable([option for option, is_given in wanted.items() if is_given], own, settings)
     if check:
         check_size(engine, design.num_pes(params))
     if output is not None:
@@ -147,18 +141,24 @@ def measure_area(
     for path, text in texts.items():
         with replaced_file(path) as file:
             file.write(text)
+    agreed = ["no unit outgrew the baseline by over 2 %"] if baseline and not outgrown else []
+    renewed = ["the baseline is renewed"] if renew else []
     if as_json:
         print_json(document)
     else:
-        print_report(area_tables(report, own=own, ran=check))
-        for line in outgrown:
-            print_line(line)
-        if baseline and not outgrown:
-            print_line("no unit outgrew the baseline by over 2 %")
-        if renew:
-            print_line("the baseline is renewed")
+        tables = area_tables(report, own=own, ran=check)
+        print_report([*tables, *outgrown, *agreed, *renewed])
     differs = report.gates is not None and not report.gates["passed"]
     return int(bool(outgrown) or differs)
+
+
+def _check_comparable(given: Sequence[str], own: bool, settings: Sequence[str] | None) -> None:
+    """Refuse options that compare with what is known of the project's own cells and presets."""
+    for option in given:
+        if not own:
+            raise InputError(f"{option} is for the project's own cells: leave --liberty out")
+        if settings and option != "--check":
+            raise InputError(f"{option} is for presets as they are: leave --set out")
 
 
 def _make_folder(folder: Path) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 from dataclasses import asdict, fields
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -45,13 +44,8 @@ class Training(Shown):
         self._quiet.enter_context(others_to_stderr())
         return super().__enter__()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, traceback)
+    def __exit__(self, *raised: object) -> None:
+        super().__exit__(*raised)
         self._quiet.close()
 
     def __call__(self, step: "Step") -> None:

@@ -8,7 +8,6 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
@@ -106,12 +105,7 @@ class Shown:
             self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self._console.is_terminal:
             self._bars.stop()
 

@@ -43,7 +43,7 @@ class EieSweep:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this sweep from others."""
+        """Digest of the settings, which tells this sweep from others."""
         settings = {
             "table": _TABLE,
             "zeroskip": zeroskip_version(),

@@ -167,7 +167,7 @@ class ScnnSweep:
 
     @property
     def fingerprint(self) -> str:
-        """What tells this sweep from others."""
+        """Digest of the settings, which tells this sweep from others."""
         settings = {
             "scnn": _TABLE,
             "zeroskip": zeroskip_version(),

@@ -3,7 +3,6 @@
 import errno
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
 from zeroskip.base.errors import ZeroskipError
@@ -76,12 +75,7 @@ class Line:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:
