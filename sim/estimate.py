@@ -9,11 +9,16 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.engine import Job, engine
 from zeroskip.compiler.ir.graph import QuantGraph
+from zeroskip.sim.energy.activity import LayerActivity
 
-__all__ = ["Counted", "Estimator", "LayerEstimate", "Lever", "NonZeros"]
+__all__ = ["COUNTED_ERROR", "Counted", "Estimator", "LayerEstimate", "Lever", "NonZeros"]
 
 NonZeros = Mapping[str, NDArray[np.bool_]]
 """By tensor (n, C, H, W), which of its elements are not 0."""
+
+
+COUNTED_ERROR = 0.01
+"""What counted cycles are within: weights of one size, and activations in float, are compiled."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class LayerEstimate:
     stored_bits : of its weights, with all that says where they are; 0 if that is not known.
     memories : by the name of the parameter that sizes a memory, rows that the layer adds to the
         fullest copy, and rows there are.
+    activity : accesses and operations, without the clock; None if nothing counts them.
+    counted : the layers were compiled, and the cycle model counted them.
     """
 
     name: str
@@ -37,6 +44,8 @@ class LayerEstimate:
     runs: int = 1
     stored_bits: int = 0
     memories: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    activity: LayerActivity | None = None
+    counted: bool = False
 
     @property
     def bound(self) -> str:
@@ -109,14 +118,23 @@ class Counted:
         """Estimate layers, see :class:`Estimator`."""
         part = engine(self._name).compile(graph, params, job)
         tensors = {name: values.astype(np.int64) for name, values in nonzeros.items()}
-        counters = self._machine.count(part, tensors, lambda done, total: None).counters
+        counts = self._machine.count(part, tensors, lambda done, total: None)
+        counters, energy = counts.counters, self._machine.energy
+        # Of a recurrent network, cycles are those of a step.
+        step = 1 / (graph.steps or 1)
+        activities = (
+            [None] * len(graph.layers)
+            if energy is None
+            else [layer.times(step) for layer in energy.layers(part, tensors, counts)]
+        )
         multipliers = self._machine.multipliers(params)
         classes = [stall.name.lower() for stall in self._machine.classes]
         found: list[LayerEstimate] = []
         for number, layer in enumerate(graph.layers):
             counted = counters[:, number].sum(axis=(0, 1)) / (len(counters) * multipliers)
             spent = dict(zip(classes, counted.tolist(), strict=False))
-            found.append(LayerEstimate(layer.name, sum(spent.values()), spent))
+            cycles, activity = sum(spent.values()), activities[number]
+            found.append(LayerEstimate(layer.name, cycles, spent, activity=activity, counted=True))
         return found
 
     def levers(self, params: Any, options: Mapping[str, Any]) -> Sequence[Lever]:

@@ -17,6 +17,11 @@ from zeroskip.compiler.engine import Job
 from zeroskip.compiler.ir.graph import QuantCell, QuantGraph, QuantLinear
 from zeroskip.hw.eie.formats import pointer_layout
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.cycles.accesses import Accesses, Held, pass_accesses
+from zeroskip.sim.eie.cycles.program import PassModel
+from zeroskip.sim.eie.cycles.work import ColumnWork
+from zeroskip.sim.eie.energy import access_events
+from zeroskip.sim.energy.activity import LayerActivity
 from zeroskip.sim.estimate import Counted, LayerEstimate, Lever, NonZeros
 from zeroskip.sim.machine import machine
 
@@ -36,11 +41,28 @@ class _Window:
 
     Parameters
     ----------
+    rows : local rows of each PE.
     entries, padding : (positions, num_pes) of each column in each PE.
     """
 
+    rows: int
     entries: NDArray[np.int64]
     padding: NDArray[np.int64]
+
+    def model(self, params: EieParams) -> PassModel:
+        """Return the pass, with its entries as they follow each other in each PE's words."""
+        issued = self.entries
+        if params.skip_padding:
+            # One of the entries of a word has none before it that it could come with.
+            joined = self.padding * (1 - 1 / params.entries_per_word)
+            issued = issued - np.rint(joined).astype(np.int64)
+        ends = self.entries.cumsum(axis=0)
+        first = (ends - self.entries) // params.entries_per_word
+        words = np.where(self.entries > 0, (ends - 1) // params.entries_per_word - first + 1, 0)
+        padding = self.padding - (self.entries - issued)
+        counts = issued, padding, np.zeros_like(issued), self.entries, words, first
+        work = ColumnWork(*(count.astype(np.int32) for count in counts))
+        return PassModel(None, 0, self.rows, work)
 
 
 class _Estimator:
@@ -97,25 +119,23 @@ def _layer(
     spent = dict.fromkeys(_CAUSES, 0.0)
     every, passes = 0, 0
     per_pe = np.zeros(params.num_pes, np.int64)
+    done = Accesses()
     for window in _windows(layer, params, source, target, rows, height):
         passes += 1
         per_pe += window.entries.sum(axis=0)
         every += int(window.entries.sum())
-        issued = window.entries
-        if params.skip_padding:
-            # One of the entries of a word has none before it that it could come with.
-            joined = window.padding * (1 - 1 / params.entries_per_word)
-            issued = issued - np.rint(joined).astype(np.int64)
-        padding = window.padding - (window.entries - issued)
+        model = window.model(params)
         for sample in active:
             columns = np.flatnonzero(sample)
-            work, wasted = issued[columns], padding[columns]
+            scanned = sample.reshape(rows, params.num_pes)
+            done += pass_accesses(model, scanned, params, Held(params))
+            work, wasted = model.work.issue[columns], model.work.padding[columns]
             ends = work.sum(axis=0)
             useful = float((work - wasted).sum()) / params.num_pes
             padded = float(wasted.sum()) / params.num_pes
             largest = float(ends.max(initial=0))
             took = _compute(
-                issued.astype(np.int32),
+                model.work.issue,
                 columns,
                 columns // params.num_pes,
                 params.queue_depth,
@@ -150,6 +170,12 @@ def _layer(
         + params.num_pes * pointers * pointer
         + params.codebook_bits,
         memories=memories,
+        activity=LayerActivity(
+            layer.name,
+            sum(spent.values()),
+            done.useful / len(active),
+            list(access_events(params, done, len(active))),
+        ),
     )
 
 
@@ -176,7 +202,7 @@ def _windows(
         shape = rows * params.num_pes, params.num_pes
         every = np.bincount(cells, entries, sizes).astype(np.int64).reshape(shape)
         weights = np.bincount(cells, minlength=sizes).reshape(shape)
-        found.append(_Window(every, every - weights))
+        found.append(_Window(min(step, height - number * step), every, every - weights))
     return found
 
 

@@ -189,7 +189,7 @@ class LayerActivity:
     useful: float
     events: Sequence[Event]
 
-    def times(self, steps: int) -> "LayerActivity":
+    def times(self, steps: float) -> "LayerActivity":
         """Return what it is for an input of so many steps, each like this one."""
         events = [replace(event, count=steps * event.count) for event in self.events]
         return LayerActivity(self.name, steps * self.cycles, steps * self.useful, events)

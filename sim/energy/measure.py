@@ -83,6 +83,18 @@ class LayerEnergy:
         """Energy of the layer."""
         return sum(self.units.values())
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints of it."""
+        return {
+            "name": self.name,
+            "engine": self.engine,
+            "cycles": self.cycles,
+            "useful_macs": self.useful,
+            "pj": self.pj,
+            "units_pj": self.units,
+            "events": [{**asdict(event), "total_pj": event.total_pj} for event in self.events],
+        }
+
 
 @dataclass(frozen=True)
 class Energy:
@@ -159,9 +171,9 @@ class Energy:
             "useful_macs": self.useful,
             "units_pj": self.units,
             "dram_bytes": self.dram_bytes,
-            "layers": [_document(layer) for layer in self.layers],
+            "layers": [layer.to_dict() for layer in self.layers],
             "machines": {
-                name: {"uj": self.machine_pj[name] / 1e6, "layers": [_document(x) for x in layers]}
+                name: {"uj": self.machine_pj[name] / 1e6, "layers": [x.to_dict() for x in layers]}
                 for name, layers in self.machines.items()
             },
         }
@@ -171,18 +183,6 @@ class Energy:
         from zeroskip.sim.energy.report import energy_report
 
         return to_html(energy_report(self))
-
-
-def _document(layer: LayerEnergy) -> dict[str, Any]:
-    return {
-        "name": layer.name,
-        "engine": layer.engine,
-        "cycles": layer.cycles,
-        "useful_macs": layer.useful,
-        "pj": layer.pj,
-        "units_pj": layer.units,
-        "events": [{**asdict(event), "total_pj": event.total_pj} for event in layer.events],
-    }
 
 
 def energy(

@@ -33,6 +33,8 @@ from zeroskip.compiler.passes.parts import cut
 from zeroskip.compiler.passes.quantize import quantize
 from zeroskip.compiler.passes.share import distinct_values
 from zeroskip.flow.synth.baseline import read_baseline
+from zeroskip.sim.energy.measure import LayerEnergy, priced
+from zeroskip.sim.energy.technology import read_technology
 from zeroskip.sim.estimate import LayerEstimate, NonZeros
 from zeroskip.sim.explore.advice import advise
 from zeroskip.sim.explore.result import ArrayEstimate, Exploration, ExploredLayer
@@ -310,7 +312,7 @@ def _estimate(
         params=array.params,
         options=array.options,
         multipliers=machine(kind).multipliers(array.params),
-        error=machine(kind).estimator.error,
+        stated_error=machine(kind).estimator.error,
         layers=(),
         work=work,
         area=_area(array),
@@ -320,10 +322,24 @@ def _estimate(
     except CompileError as error:
         return dataclasses.replace(estimate, refusal=str(error))
     if advised:
+        estimate = dataclasses.replace(estimate, energy=_energy(estimate))
         levers = machine(kind).estimator.levers(array.params, array.options)
         estimate = dataclasses.replace(estimate, advice=advise(estimate, levers, layers))
     tell(step, 1, 1)
     return estimate
+
+
+def _energy(estimate: ArrayEstimate) -> list[LayerEnergy] | None:
+    """Give what the layers do its energies; None if nothing counts it."""
+    model, constants = machine(estimate.engine).energy, read_technology(None)
+    activities = [layer.activity for layer in estimate.layers if layer.activity is not None]
+    if model is None or len(activities) < len(estimate.layers):
+        return None
+    array = model.array(estimate.params)
+    return [
+        priced(one, estimate.engine, array, constants, [*one.events, *array.clock(one.cycles)])
+        for one in activities
+    ]
 
 
 def _job(part: QuantGraph[Any], piece: _Piece, options: Mapping[str, Any]) -> Job:
@@ -338,6 +354,7 @@ def _job(part: QuantGraph[Any], piece: _Piece, options: Mapping[str, Any]) -> Jo
         },
         report={},
         progress=silent,
+        nonzero=piece.nonzeros,
     )
 
 

@@ -21,8 +21,10 @@ def exploration_report(found: Exploration) -> Report:
         if array.advice:
             yield _layers(array)
             yield from _advice(array)
-    errors = {array.engine: array.error for array in found.arrays}
-    errors = {array.engine: array.error for array in found.arrays}
+    engines = dict.fromkeys(array.engine for array in found.arrays)
+    errors = {
+        name: max(array.error for array in found.arrays if array.engine == name) for name in engines
+    }
     within = ", ".join(f"{percent(error)} on {name}" for name, error in errors.items())
     yield (
         f"cycles are estimated, of {found.inputs} inputs {found.source}: for 95 of 100 networks "
@@ -69,7 +71,7 @@ def _arrays(found: Exploration) -> Table:
         "Arrays (cycles estimated)",
         [
             "array", "multipliers", "cycles", "speed-up", "over W only", "over A only",
-            "fullest memory", "most runs", "area",
+            "fullest memory", "most runs", "uJ", "area",
         ],
         [
             [
@@ -79,6 +81,7 @@ def _arrays(found: Exploration) -> Table:
                 *(_times(array.over(f"{of}_macs")) for of in ("dense", "weight", "act")),
                 _fullest(array),
                 max((layer.runs for layer in array.layers), default="-"),
+                "-" if array.uj is None else f"{array.uj:.3f}",
                 _area(array),
             ]
             for array in found.arrays
@@ -102,7 +105,7 @@ def _layers(array: ArrayEstimate) -> Table:
     pairs = zip(array.layers, array.work, strict=True)
     causes = list(dict.fromkeys(cause for layer in array.layers for cause in layer.spent))
     rows: list[list[object]] = []
-    for layer, work in pairs:
+    for number, (layer, work) in enumerate(pairs):
         dense = work.dense_macs / array.multipliers
         even = break_even(layer, work, dense)
         rows.append([
@@ -114,13 +117,14 @@ def _layers(array: ArrayEstimate) -> Table:
             layer.bound,
             layer.runs,
             f"{layer.stored_bits / max(1, work.nnz):.1f}" if layer.stored_bits else "-",
+            "-" if array.energy is None else f"{array.energy[number].pj / 1e3:.2f}",
             *(percent(layer.spent.get(cause, 0.0) / layer.cycles) for cause in causes),
         ])
     return Table(
         f"Layers on {array.engine} {array.name} (cycles estimated)",
         [
             "layer", "cycles", "of all", "speed-up", "break-even density", "bound by", "runs",
-            "bits / non-zero", *causes,
+            "bits / non-zero", "nJ", *causes,
         ],
         rows,
     )  # fmt: skip

@@ -1,6 +1,11 @@
-"""Estimate the cycles of convolutions on SCNN, from vectors of operands that are known."""
+"""Estimate the cycles of convolutions on SCNN, from vectors of operands that are known.
+
+What takes few cycles is compiled and counted: there, beginnings and ends of passes are most of it,
+and what the compiler puts into one run.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -18,8 +23,10 @@ from zeroskip.compiler.scnn.mapping import Mapping as Placed
 from zeroskip.compiler.scnn.mapping import Room
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.strides import choose_strides
+from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.estimate import LayerEstimate, Lever, NonZeros
+from zeroskip.sim.estimate import Counted, LayerEstimate, Lever, NonZeros
+from zeroskip.sim.machine import machine
 from zeroskip.sim.products import useful_macs
 
 __all__ = ["ESTIMATOR"]
@@ -28,9 +35,22 @@ _CAUSES = "useful", "fragmentation", "imbalance", "drain", "setup"
 _MOST_PASSES = 48
 """Passes of a layer that are looked at; others are taken to last as long as these on average."""
 
-_RUN_CYCLES = 30
-"""Cycles of a run in which nothing is multiplied: descriptor, wiping, pipelines that fill."""
-_BUS_CYCLES = 35
+_COUNTED = 4_000_000
+"""PE-cycles of all inputs together up to which layers are compiled and counted, in about a second.
+"""
+_CAUSE_OF = {
+    StallClass.USEFUL: "useful",
+    StallClass.FRAGMENTATION: "fragmentation",
+    StallClass.HALO: "drain",
+    StallClass.DRAIN: "drain",
+    StallClass.SETUP: "setup",
+}
+"""What counted cycles are told as. Others are imbalance: PEs wait for operands, or each other."""
+
+_RUN_CYCLES = 55
+"""Cycles of a pass in which nothing is multiplied: descriptor, wiping, pipelines that fill and
+empty."""
+_BUS_CYCLES = 15
 """Cycles more of a run over the position bus, until its first words are there and its last out."""
 
 Counts = NDArray[np.int64]
@@ -49,7 +69,12 @@ class _Estimator:
             job.progress("estimate", number, len(faster.layers))
             values = np.concatenate([nonzeros[name] for name in layer.inputs], axis=1)
             found.append(_layer(layer, params, known[layer.name], values))
-        return found
+        cycles = sum(layer.cycles for layer in found) * params.num_pes
+        inputs = max(len(values) for values in nonzeros.values())
+        if cycles * inputs > _COUNTED:
+            return found
+        counted = Counted("scnn", machine("scnn")).layers(graph, params, job, nonzeros)
+        return [_as_counted(layer, by) for layer, by in zip(found, counted, strict=True)]
 
     def levers(self, params: ScnnParams, options: Mapping[str, Any]) -> Sequence[Lever]:
         del options
@@ -67,6 +92,20 @@ class _Estimator:
 
 
 ESTIMATOR = _Estimator()
+
+
+def _as_counted(estimate: LayerEstimate, counted: LayerEstimate) -> LayerEstimate:
+    """Put counted cycles in the place of those that were estimated."""
+    spent: dict[str, float] = dict.fromkeys(_CAUSES, 0.0)
+    for name, cycles in counted.spent.items():
+        spent[_CAUSE_OF.get(StallClass[name.upper()], "imbalance")] += cycles
+    return replace(
+        estimate,
+        cycles=counted.cycles,
+        spent=spent,
+        activity=counted.activity,
+        counted=True,
+    )
 
 
 def _layer(
