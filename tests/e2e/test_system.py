@@ -32,7 +32,7 @@ def test_a_folder_of_memory(cli: Callable[..., Any], image: Path, tmp_path: Path
     assert "cycles of an inference at least: port" in text.out
     found = MemoryMap.model_validate_json((tmp_path / "memory" / "map.json").read_text())
     assert [one.name for one in found.lists] == ["setup", "infer_0", "infer_1"]
-    document = cli("system", image, "--port", "64", "--json").document
+    document = cli("system", image, "--port-bits", "64", "--json").document
     assert document["map"]["port"]["data_bits"] == 64
     assert document["run"] is None
     assert document["traffic"]["infer_0"]["read"] == 8 * document["bounds"]["port"]
@@ -48,9 +48,9 @@ def test_a_testbench(
     """It passes, and says so of whatever is not as the models have it."""
     pytest.importorskip("systemrdl")
     chip, memory = tmp_path / "chip", tmp_path / "memory"
-    made = cli("verilog", "--image", image, "--top", bus, "--port", "64", "-o", chip)
+    made = cli("verilog", "--image", image, "--top", bus, "--port-bits", "64", "-o", chip)
     assert made.code == 0, made.err
-    given = ["--port", "64", "--base", "8192", "--latency", "9", "--input", files.inputs]
+    given = ["--port-bits", "64", "--base", "8192", "--latency", "9", "--input", files.inputs]
     assert cli("system", image, *given, "-o", memory).code == 0
     top, program = f"eie_{bus}_tb", tmp_path / "testbench.vvp"
     sources = [chip / f"eie_{bus}.sv", chip / f"{top}.v"]
@@ -77,7 +77,7 @@ def test_a_testbench(
     assert sum("another output" in line for line in found) == 1
     run.write_text("1\n" + run.read_text().partition("\n")[2])
     *_, last, verdict = said()
-    assert re.fullmatch("cycle [0-9]: the image is for another array, or another --port", last)
+    assert re.fullmatch("cycle [0-9]: the image is for another array, or another --port-bits", last)
     assert verdict == "FAIL"
 
 
@@ -126,7 +126,9 @@ def test_bad_options_are_refused(
     image: Path,
     tmp_path: Path,
 ) -> None:
-    refused(cli("system", image, "--port", "100"), "--port must be 64, 128 or 256, not 100")
+    refused(
+        cli("system", image, "--port-bits", "100"), "--port-bits must be 64, 128 or 256, not 100"
+    )
     refused(cli("system", image, "--base", "100"), "a multiple of 4096, not 100")
     refused(cli("system", image, "--on", "rtl"), "give --input X.npy, too")
     refused(cli("system", image, "--latency", "-1"), "from 0 to 32767")
@@ -141,7 +143,7 @@ def test_bad_options_are_refused(
 def test_a_driver(cli: Callable[..., Any], image: Path, tmp_path: Path) -> None:
     """It has the image's addresses, and the number of the array that exported Verilog tells."""
     pytest.importorskip("systemrdl")
-    result = cli("driver", image, "--port", "64", "--base", "8192", "-o", tmp_path / "driver")
+    result = cli("driver", image, "--port-bits", "64", "--base", "8192", "-o", tmp_path / "driver")
     assert result.code == 0, result.err
     code = (tmp_path / "driver" / "zeroskip_image.c").read_text()
     header = (tmp_path / "driver" / "zeroskip_registers.h").read_text()
@@ -159,7 +161,7 @@ def test_a_driver(cli: Callable[..., Any], image: Path, tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         (["--base", "100"], "the base address must be a multiple of 4096, not 100"),
-        (["--port", "96"], "--port must be 64, 128 or 256, not 96"),
+        (["--port-bits", "96"], "--port-bits must be 64, 128 or 256, not 96"),
     ],
 )
 def test_bad_drivers(
@@ -177,7 +179,10 @@ def test_bad_tops(cli: Callable[..., Any], image: Path, tmp_path: Path) -> None:
         (["--top", "axi", "--engine", "chip"], "one of eie, scnn, system, not 'chip'"),
         (["--top", "axi_stream", "--engine", "scnn"], "another order than a stream gives it"),
         (["--image", image, "--engine", "scnn"], "leave --engine, --preset and --set out"),
-        (["--top", "axi", "--port", "32"], "--port must be a whole number from 64 to 256"),
+        (
+            ["--top", "axi", "--port-bits", "32"],
+            "--port-bits must be a whole number from 64 to 256",
+        ),
     ):
         result = cli("verilog", *options, "-o", tmp_path / "top")
         assert result.code == 2

@@ -7,7 +7,7 @@ import typer
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.staging import staged_directory
-from zeroskip.cli.options import ImageArgument, JsonOption, whole_number
+from zeroskip.cli.options import BaseOption, ImageArgument, JsonOption, PortOption
 from zeroskip.cli.output import print_json, print_line
 from zeroskip.compiler.image.image import load
 from zeroskip.compiler.system.build import build_system, check_folder
@@ -19,7 +19,7 @@ EXAMPLES = """Examples:
 
 zeroskip driver out/model -o out/driver
 
-zeroskip driver out/model --port 64 --base 2147483648 -o out/driver
+zeroskip driver out/model --port-bits 64 --base 2147483648 -o out/driver
 """
 
 
@@ -29,21 +29,8 @@ def write_driver(
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Folder to write; one is replaced."),
     ],
-    data_bits: Annotated[
-        int,
-        typer.Option(
-            "--port",
-            parser=whole_number,
-            metavar="BITS",
-            help="Of the chip's port to memory: 64, 128 or 256.",
-        ),
-    ] = SystemParams.data_bits,
-    base: Annotated[
-        int,
-        typer.Option(
-            parser=whole_number, metavar="BYTE", help="Address of the memory image, in pages."
-        ),
-    ] = 0,
+    data_bits: PortOption = SystemParams.data_bits,
+    base: BaseOption = 0,
     as_json: JsonOption = False,
 ) -> int:
     """Write a driver in C for a network: code, registers, and the memory image.

@@ -11,8 +11,8 @@ import typer
 from zeroskip.base.errors import InputError
 
 __all__ = [
-    "ImageArgument", "InputOption", "JsonOption", "LayersOption", "LengthsOption", "ShapeOption",
-    "number", "set_parameters", "sizes", "whole_number",
+    "BaseOption", "ImageArgument", "InputOption", "JsonOption", "LayersOption", "LengthsOption",
+    "PortOption", "ShapeOption", "number", "set_parameters", "sizes", "whole_number",
 ]  # fmt: skip
 
 JsonOption = Annotated[
@@ -60,6 +60,26 @@ def whole_number(text: str) -> int:
         return int(text, 16) if str(text).startswith("0x") else int(text)
     except ValueError as error:
         raise typer.BadParameter(f"it must be a whole number, not {text!r}") from error
+
+
+PortOption = Annotated[
+    int,
+    typer.Option(
+        "--port-bits",
+        parser=whole_number,
+        metavar="N",
+        help="Of the chip's port to memory: 64, 128 or 256.",
+    ),
+]
+BaseOption = Annotated[
+    int,
+    typer.Option(
+        "--base",
+        parser=whole_number,
+        metavar="BYTE",
+        help="Address of the memory image, a multiple of 4,096.",
+    ),
+]
 
 
 def number(text: str) -> float:

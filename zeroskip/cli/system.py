@@ -8,7 +8,13 @@ import typer
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.options import ImageArgument, JsonOption, whole_number
+from zeroskip.cli.options import (
+    BaseOption,
+    ImageArgument,
+    JsonOption,
+    PortOption,
+    whole_number,
+)
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.image.image import load
 from zeroskip.compiler.system.build import build_system, check_folder
@@ -34,7 +40,7 @@ EXAMPLES = """Examples:
 
 zeroskip compile model.pt2 --data x.npy -o out/model
 
-zeroskip system out/model -o out/memory --port 128
+zeroskip system out/model -o out/memory --port-bits 128
 
 zeroskip system out/model --input x.npy --on rtl --latency 40 --stall 64
 """
@@ -52,16 +58,8 @@ def show_system(
             "also what the testbench of 'zeroskip verilog --top axi' or 'wishbone' reads.",
         ),
     ] = None,
-    data_bits: Annotated[
-        int,
-        typer.Option("--port", parser=whole_number, metavar="BITS", help="64, 128 or 256."),
-    ] = SystemParams.data_bits,
-    base: Annotated[
-        int,
-        typer.Option(
-            parser=whole_number, metavar="BYTE", help="Address of the memory image, in pages."
-        ),
-    ] = 0,
+    data_bits: PortOption = SystemParams.data_bits,
+    base: BaseOption = 0,
     inputs: Annotated[
         Path | None,
         typer.Option(

@@ -11,7 +11,7 @@ import typer
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import staged_directory
 from zeroskip.cli.arrays import DEFAULT_ENGINE, PresetOption, SetOption, choose_arrays
-from zeroskip.cli.options import JsonOption, whole_number
+from zeroskip.cli.options import JsonOption, PortOption
 from zeroskip.cli.output import print_json, print_line
 from zeroskip.compiler.image.image import load
 from zeroskip.compiler.image.manifest import zeroskip_version
@@ -31,7 +31,7 @@ zeroskip verilog --engine system --preset scnn=paper --prefix my_ -o out/system
 
 zeroskip verilog --top axi --set num_pes=4 -o out/eie_axi
 
-zeroskip verilog --engine scnn --preset tiny --top wishbone --port 64 -o out/scnn_wishbone
+zeroskip verilog --engine scnn --preset tiny --top wishbone --port-bits 64 -o out/scnn_wishbone
 
 zeroskip verilog --image out/digits --top axi -o out/chip
 """
@@ -68,15 +68,7 @@ def write_verilog(
             help=f"Write the chip that runs command lists, behind a bus: {' or '.join(TOPS)}.",
         ),
     ] = None,
-    data_bits: Annotated[
-        int,
-        typer.Option(
-            "--port",
-            parser=whole_number,
-            metavar="BITS",
-            help="Of the chip's port to memory: 64, 128 or 256.",
-        ),
-    ] = SystemParams.data_bits,
+    data_bits: PortOption = SystemParams.data_bits,
     as_json: JsonOption = False,
 ) -> int:
     """Write an array and a PE, or the chip, as Verilog files that need nothing else.

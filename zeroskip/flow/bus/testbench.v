@@ -1,5 +1,5 @@
 // Testbench of CHIP: a memory behind its port, and a master that runs inferences. It reads what
-// "zeroskip system IMAGE --port DATA_BITS --input X.npy -o DIR" wrote, named by +image=DIR; compares
+// "zeroskip system IMAGE --port-bits DATA_BITS --input X.npy -o DIR" wrote, named by +image=DIR; compares
 // each output, byte by byte, and with a memory that the models count cycles of, the cycles
 // of each inference; and prints PASS or FAIL. Any simulator of Verilog-2005 runs it.
 
@@ -119,7 +119,7 @@ BUS
         @(posedge clk);
         read(ARRAY);
         if (value !== array_number) begin
-            fail("the image is for another array, or another --port");
+            fail("the image is for another array, or another --port-bits");
             finish;
         end
         write(WINDOW, base);
