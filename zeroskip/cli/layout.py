@@ -28,8 +28,8 @@ def lay_out_unit(
         typer.Option(
             "--unit",
             metavar="[ENGINE-]UNIT",
-            help="A unit of a PE, as 'zeroskip area' calls it, with dots before those in others; "
-            f"or pe. Of {DEFAULT_ENGINE} unless an engine is named.",
+            help="A unit of a PE, as 'zeroskip area' calls it, or around the PEs, with dots before "
+            f"those in others; or pe. Of {DEFAULT_ENGINE} unless an engine is named.",
         ),
     ],
     output: Annotated[

@@ -247,7 +247,10 @@ def test_units_are_found_by_name() -> None:
     text, module, inside = find_unit(UnitName("eie", ("arithm",)), params)
     assert f"module {module} " in text
     assert inside == ["accs", "multiply"]
-    with pytest.raises(ParameterError, match=r"the unit must be one of .*act_queue.*not 'queue'"):
+    text, module, inside = find_unit(UnitName("eie", ("lnzd",)), params)
+    assert f"module {module} " in text
+    both = r"the unit must be one of .*act_queue.*lnzd.*not 'queue'"
+    with pytest.raises(ParameterError, match=both):
         find_unit(UnitName("eie", ("queue",)), params)
 
 

@@ -20,7 +20,10 @@ _INSTANCE = re.compile(r"^  (\w+) (\w+) \(\n", re.MULTILINE)
 
 @dataclass(frozen=True)
 class UnitName:
-    """A unit: its engine, and the names of the instances that lead to it, none of the PE."""
+    """A unit: its engine, and the names of the instances that lead to it, none of the PE.
+
+    It is in the PE, or around the PEs.
+    """
 
     engine: str
     path: tuple[str, ...]
@@ -55,24 +58,30 @@ def unit_name(text: str, default: str) -> UnitName:
 def find_unit(unit: UnitName, params: Any) -> tuple[str, str, list[str]]:
     """Return Verilog, the name of the unit's module in it, and the names of units in that.
 
+    Units of the PE come before those around the PEs.
+
     Raises
     ------
     ParameterError
         If there is no such unit.
     """
     design: Flow[Any] = flow(unit.engine)
-    name, make = next(iter(design.modules(params).items()))
-    text = emit_verilog(make(), name)
-    bodies = {found[1]: found[0] for found in _MODULE.finditer(text)}
-    for place, step in enumerate(unit.path):
-        inside = _instances(bodies, name)
-        if step not in inside:
-            where = ".".join(unit.path[:place])
-            names = [f"{where}.{other}" if where else other for other in inside]
-            known = [*(names or [where]), WHOLE]
-            raise ParameterError.of_names("the unit", ".".join(unit.path), known)
-        name = inside[step]
-    return text, name, list(_instances(bodies, name))
+    known: list[str] = []
+    for module, make in design.modules(params).items():
+        name = module
+        text = emit_verilog(make(), module)
+        bodies = {found[1]: found[0] for found in _MODULE.finditer(text)}
+        for place, step in enumerate(unit.path):
+            inside = _instances(bodies, name)
+            if step not in inside:
+                where = ".".join(unit.path[:place])
+                known += [f"{where}.{other}" if where else other for other in inside]
+                known += [where] * (where != "" and not inside)
+                break
+            name = inside[step]
+        else:
+            return text, name, list(_instances(bodies, name))
+    raise ParameterError.of_names("the unit", ".".join(unit.path), [*known, WHOLE])
 
 
 def _instances(bodies: Mapping[str, str], name: str) -> dict[str, str]:
