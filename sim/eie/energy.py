@@ -70,6 +70,7 @@ _NOT_DENSE = ("ptr_read", "act_queue")
 
 class _EieEnergy(EnergyModel[EiePart]):
     inside: Mapping[Unit, Unit] = {Unit.ACCUMULATORS: Unit.ARITHMETIC}
+    fast_arithmetic = True
 
     def unit_of(self, module: str) -> Unit:
         return _UNITS.get(module, Unit.CONTROL)

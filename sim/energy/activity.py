@@ -235,7 +235,8 @@ class Operands:
 
     Parameters
     ----------
-    factors : (n, 2) activations and weights, neither 0.
+    factors : (n, 2) activations and weights. Where one of them is 0 no product is counted, but
+        what that changes takes energy.
     added : (n, 2) products, and the sums that they are added to.
     """
 

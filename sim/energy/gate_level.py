@@ -173,7 +173,8 @@ def gate_energy(
         model.operands(part, tensors),
         library,
         power,
-        progress,
+        fast=model.fast_arithmetic,
+        progress=progress,
     )
     made = model.array(params)
     estimate = dict.fromkeys(Unit, 0.0)

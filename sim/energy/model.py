@@ -24,9 +24,12 @@ class EnergyModel(ABC, Generic[PartT]):
     ----------
     inside : units that have no module of their own in the PE, and the units whose modules they are
         part of.
+    fast_arithmetic : multipliers and adders of sums are those of :mod:`zeroskip.hw.common`, whose
+        paths are short; else synthesis makes them of a plain ``*`` and ``+``.
     """
 
     inside: Mapping[Unit, Unit] = {}
+    fast_arithmetic: bool = False
 
     @abstractmethod
     def unit_of(self, module: str) -> Unit:

@@ -1,8 +1,6 @@
 """Measure what products and sums take in a library: gates of both, simulated on their operands."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +11,6 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import SimulationError
 from zeroskip.base.progress import Progress
-from zeroskip.flow.synth.function import evaluate
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import synthesize
 from zeroskip.flow.synth.power import Power
@@ -22,39 +19,42 @@ from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.common.multiply import Multiply as Multiplier
 from zeroskip.sim.energy.activity import Add, Event, Multiply, Operands
 from zeroskip.sim.energy.gate_power import cell_energy
+from zeroskip.sim.energy.gate_values import gate_values, word_bits
 from zeroskip.sim.energy.technology import Curve, Technology
 
-__all__ = ["add_pj", "multiply_pj", "simulate_gates", "with_operations"]
-
-Bits = NDArray[np.bool_]
+__all__ = ["add_pj", "multiply_pj", "with_operations"]
 
 CostT = TypeVar("CostT", Multiply, Add)
 
 _SEED, _DRAWN_ROWS, _MOST_ROWS = 1, 1000, 4000
 
-_CELL = re.compile(r"^  (\w+) \S+ \(\n(.*?)^  \);", re.MULTILINE | re.DOTALL)
-_PIN = re.compile(r"\.(\w+)\(([^)]*)\)")
-_ASSIGN = re.compile(r"^  assign (.+?) = (.+?);", re.MULTILINE)
-_RANGE = re.compile(r"^(\S+?)\s*\[(\d+):(\d+)\]$")
-_CONSTANT = re.compile(r"^(\d+)'([hb])([0-9a-f]+)$")
 
+class _Plain(wiring.Component):
+    """A product or a sum of two numbers in one cycle, as synthesis makes it."""
 
-class _Adder(wiring.Component):
-    """The adder of accumulators, by itself."""
+    a: Signal
+    b: Signal
+    result: Signal
 
-    first: Signal
-    second: Signal
-    total: Signal
-
-    def __init__(self, bits: int) -> None:
+    def __init__(self, a_bits: int, b_bits: int, *, product: bool) -> None:
+        self._product = product
+        bits = a_bits + b_bits if product else max(a_bits, b_bits)
         super().__init__({
-            "first": In(signed(bits)), "second": In(signed(bits)), "total": Out(signed(bits)),
+            "a": In(signed(a_bits)), "b": In(signed(b_bits)), "result": Out(signed(bits)),
         })  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        total = add(m, self.first, self.second, len(self.first))
-        m.d.comb += self.total.eq(total.as_signed())
+        m.d.comb += self.result.eq(self.b * self.a if self._product else self.a + self.b)
+        return m
+
+
+class _Selecting(_Plain):
+    """A sum that chooses between both carries of its upper half, see :func:`.add`."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += self.result.eq(add(m, self.a, self.b, len(self.a)).as_signed())
         return m
 
 
@@ -64,6 +64,8 @@ def with_operations(
     operands: Operands | None,
     library: Liberty,
     power: Power,
+    *,
+    fast: bool,
     progress: Progress | None = None,
 ) -> Technology:
     """Return constants whose products and sums take what gates of a library take for them.
@@ -77,6 +79,7 @@ def with_operations(
     events : of the array.
     operands : of its multipliers and adders; drawn evenly unless given.
     library, power : the cells.
+    fast : see :func:`multiply_pj` and :func:`add_pj`.
     progress : see :data:`.Progress`.
 
     Raises
@@ -90,12 +93,14 @@ def with_operations(
     if most is not None:
         bits = most.other_bits, most.bits
         rows = _rows(None if operands is None else operands.factors, bits, drawn)
-        pj = multiply_pj(rows, *bits, library, power, progress)
+        pj = multiply_pj(rows, *bits, library, power, fast=fast, progress=progress)
+        # What comes and goes beside products, where there is a zero, is theirs.
+        pj *= len(rows) / max(1, np.count_nonzero(rows.all(axis=1)))
         found["multiply"] = _scaled(technology.multiply, pj / most.pj(technology))
     total = _commonest(events, Add)
     if total is not None:
         rows = _rows(None if operands is None else operands.added, (total.bits, total.bits), drawn)
-        pj = add_pj(rows, total.bits, library, power, progress)
+        pj = add_pj(rows, total.bits, library, power, fast=fast, progress=progress)
         found["add"] = _scaled(technology.add, pj / total.pj(technology))
     return technology.model_copy(update=found)
 
@@ -127,15 +132,18 @@ def multiply_pj(
     weight_bits: int,
     library: Liberty,
     power: Power,
+    *,
+    fast: bool,
     progress: Progress | None = None,
 ) -> float:
-    """Return what the gates of :class:`.Multiply` take for a product, in pJ, without registers.
+    """Return what the gates of a multiplier take for a pair of operands, in pJ, without registers.
 
     Parameters
     ----------
     operands : (n, 2) factors, at least two rows.
     act_bits, weight_bits : widths of both.
     library, power : cells.
+    fast : it is :class:`.Multiply`, over two cycles; else a plain product.
     progress : see :data:`.Progress`.
 
     Raises
@@ -143,13 +151,13 @@ def multiply_pj(
     SimulationError
         If the gates compute another product.
     """
-    text = _netlist(Multiplier(act_bits, weight_bits), "product_of_two", library, progress)
-    words = {"a": (operands[:, 0], act_bits), "b": (operands[:, 1], weight_bits)}
-    found, pj = _run(text, words, library, power)
-    # A cycle later.
-    width = act_bits + weight_bits
-    _compare(found, "product", width, operands.prod(axis=1)[:-1], slice(1, None))
-    return pj
+    given = dict(zip("ab", operands.T, strict=True))
+    wanted = operands.prod(axis=1)
+    if fast:
+        multiplier = Multiplier(act_bits, weight_bits)
+        return _measure(multiplier, given, {"product": wanted}, 1, library, power, progress)
+    multiplier = _Plain(act_bits, weight_bits, product=True)
+    return _measure(multiplier, given, {"result": wanted}, 0, library, power, progress)
 
 
 def add_pj(
@@ -157,135 +165,60 @@ def add_pj(
     bits: int,
     library: Liberty,
     power: Power,
+    *,
+    fast: bool,
     progress: Progress | None = None,
 ) -> float:
-    """Return what the gates of the accumulators' adder take for a sum; see :func:`multiply_pj`."""
-    text = _netlist(_Adder(bits), "sum_of_two", library, progress)
-    words = {"first": (operands[:, 0], bits), "second": (operands[:, 1], bits)}
-    found, pj = _run(text, words, library, power)
-    _compare(found, "total", bits, operands.sum(axis=1), slice(None))
-    return pj
-
-
-def _netlist(
-    component: wiring.Component, name: str, library: Liberty, progress: Progress | None
-) -> str:
-    text = {f"{name}.v": emit_verilog(component, name)}
-    return synthesize(text, name, library, path=False, progress=progress).verilog
-
-
-def _run(
-    text: str, words: Mapping[str, tuple[NDArray[np.int64], int]], library: Liberty, power: Power
-) -> tuple[Mapping[str, Bits], float]:
-    given = {
-        f"{port}[{bit}]": (values >> bit & 1).astype(np.bool_)
-        for port, (values, width) in words.items()
-        for bit in range(width)
-    }
-    rows = len(next(iter(given.values())))
-    idle = np.zeros(rows, np.bool_)
-    nets, cells = simulate_gates(text, {**given, "clk": idle, "rst": idle}, library)
-    fj = 0.0
-    for kind, pins in cells:
-        if not library.cells[kind].sequential:
-            changes = {
-                pin: int(np.count_nonzero(nets[net][1:] != nets[net][:-1]))
-                for pin, net in pins.items()
-            }
-            fj += cell_energy(kind, changes, library, power)[2]
-    return nets, fj / 1e3 / (rows - 1)
-
-
-def _compare(
-    nets: Mapping[str, Bits], port: str, bits: int, wanted: NDArray[np.int64], rows: slice
-) -> None:
-    for bit in range(bits):
-        if not np.array_equal(nets[f"{port}[{bit}]"][rows], (wanted >> bit & 1).astype(np.bool_)):
-            raise SimulationError(f"gates of an operation give another bit {bit} of its {port}")
-
-
-def simulate_gates(
-    text: str, inputs: Mapping[str, Bits], library: Liberty
-) -> tuple[dict[str, Bits], list[tuple[str, dict[str, str]]]]:
-    """Work out every net of a netlist without feedback, in every cycle.
-
-    Flip-flops give what they were given in the cycle before, 0 at first.
+    """Return what the gates of the accumulators' adder take for a sum; see :func:`multiply_pj`.
 
     Parameters
     ----------
-    text : Verilog of one module, of cells of ``library`` and assignments.
-    inputs : value of each bit of the inputs in each cycle, by the bit's name.
-    library : the cells.
-
-    Returns
-    -------
-    The same of all nets, and the kind of each cell with its nets by pin.
-
-    Raises
-    ------
-    SimulationError
-        If a net depends on itself, or nothing drives it.
+    operands : (n, 2) addends, at least two rows.
+    bits : of both, and of the sum.
+    library, power, progress : as there.
+    fast : it is that of :func:`.add`; else a plain sum.
     """
-    cells = [
-        (kind, {pin: next(_bits(net)) for pin, net in _PIN.findall(pins) if net.strip()})
-        for kind, pins in _CELL.findall(text)
-    ]
-    cycles = len(next(iter(inputs.values())))
-    nets = {**inputs, "1'h0": np.zeros(cycles, np.bool_), "1'h1": np.ones(cycles, np.bool_)}
-    waiting: list[tuple[str, str] | tuple[str, dict[str, str]]] = [
-        (target, source)
-        for left, right in _ASSIGN.findall(text)
-        for target, source in zip(_bits(left), _bits(right), strict=True)
-    ]
-    waiting += cells
-    while waiting:
-        left = [one for one in waiting if not _work_out(one, nets, library)]
-        if len(left) == len(waiting):
-            raise SimulationError("gates of an operation have a net that nothing drives, or a loop")
-        waiting = left
-    return nets, cells
+    adder = _Selecting(bits, bits, product=False) if fast else _Plain(bits, bits, product=False)
+    given = dict(zip("ab", operands.T, strict=True))
+    return _measure(adder, given, {"result": operands.sum(axis=1)}, 0, library, power, progress)
 
 
-def _work_out(
-    one: tuple[str, str] | tuple[str, dict[str, str]], nets: dict[str, Bits], library: Liberty
-) -> bool:
-    """Compute the outputs of an assignment or a cell; False if an input is not known yet."""
-    name, rest = one
-    if isinstance(rest, str):
-        if rest in nets:
-            nets[name] = nets[rest]
-        return rest in nets
-    cell = library.cells[name]
-    reads = [pin for pin in rest if pin not in cell.functions and pin != cell.clock]
-    if any(rest[pin] not in nets for pin in reads):
-        return False
-    if cell.sequential:
-        (data,) = (rest[pin] for pin in reads if not _CONSTANT.match(rest[pin]))
-        state = np.concatenate([[False], nets[data][:-1]])
-        nets.update({net: state for pin, net in rest.items() if pin in cell.functions})
-        return True
-    at = sum((nets[rest[pin]].astype(np.intp) << place for place, pin in enumerate(reads)), start=0)
-    for pin, function in cell.functions.items():
-        if pin in rest:
-            table = [
-                evaluate(function, dict(zip(reads, values[::-1], strict=True)))
-                for values in product((False, True), repeat=len(reads))
-            ]
-            nets[rest[pin]] = np.array(table)[at]
-    return True
+def _measure(
+    component: wiring.Component,
+    given: Mapping[str, NDArray[np.int64]],
+    wanted: Mapping[str, NDArray[np.int64]],
+    delay: int,
+    library: Liberty,
+    power: Power,
+    progress: Progress | None,
+) -> float:
+    """Map a component, run it, see that it gives what is ``wanted``, and return pJ a row.
 
-
-def _bits(text: str) -> Iterator[str]:
-    """Give the bits of an expression of names, ranges, constants and braces, lowest first."""
-    text = text.strip()
-    if text.startswith("{"):
-        for part in reversed(text[1:-1].split(",")):
-            yield from _bits(part)
-    elif found := _RANGE.match(text):
-        high, low = int(found[2]), int(found[3])
-        yield from (f"{found[1]}[{bit}]" for bit in range(low, high + 1))
-    elif found := _CONSTANT.match(text):
-        value = int(found[3], 16 if found[2] == "h" else 2)
-        yield from (f"1'h{value >> bit & 1}" for bit in range(int(found[1])))
-    else:
-        yield re.sub(r"\s+\[", "[", text)
+    Parameters
+    ----------
+    component : of gates without feedback.
+    given, wanted : (n,) numbers at ports, these ``delay`` rows later.
+    library, power, progress : see :func:`multiply_pj`.
+    """
+    text = {"operation.v": emit_verilog(component, "operation")}
+    gates = synthesize(text, "operation", library, path=False, progress=progress).gates
+    assert gates is not None
+    rows = len(next(iter(given.values())))
+    idle = {port: np.zeros(rows, np.int64) for port in gates.ports.keys() & {"clk", "rst"}}
+    nets = gate_values(gates, {**idle, **given}, library)
+    for port, numbers in wanted.items():
+        bits = gates.ports[port]
+        for place, (net, values) in enumerate(
+            zip(bits, word_bits(numbers, len(bits)), strict=True)
+        ):
+            if not np.array_equal(nets[net][delay:], values[: rows - delay]):
+                raise SimulationError(f"gates of an operation give another bit {place} of {port}")
+    fj = 0.0
+    for gate in gates.gates:
+        if not library.cells[gate.kind].sequential:
+            changes = {
+                pin: int(np.count_nonzero(nets[net][1:] != nets[net][:-1]))
+                for pin, net in gate.pins.items()
+            }
+            fj += cell_energy(gate.kind, changes, library, power)[2]
+    return fj / 1e3 / (rows - 1)

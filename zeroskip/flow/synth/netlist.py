@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zeroskip.flow.synth.gates import Gates, read_gates
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.path import LongestPath, path_commands, read_path
 from zeroskip.flow.synth.yosys import Progress, run_yosys
@@ -67,12 +68,14 @@ class Netlist:
     modules : by name.
     verilog : of all modules; SRAMs are instances of boxes, cells of the library's.
     path : the longest path of the flattened design; None where it was not asked for.
+    gates : of the top module; None if it has other modules, or SRAMs, in it.
     """
 
     top: str
     modules: Mapping[str, Module]
     verilog: str
     path: LongestPath | None
+    gates: Gates | None = None
 
     def below(self, name: str) -> list[str]:
         """Return a module's name and those of all instances in it, once per instance."""
@@ -149,7 +152,14 @@ def synthesize(
             _modules(cells, design, liberty, set(boxes)),
             _without_stamp((folder / "netlist.v").read_text()),
             read_path(folder, liberty) if path else None,
+            _gates(design[top], liberty),
         )
+
+
+def _gates(module: Mapping[str, Any], liberty: Liberty) -> Gates | None:
+    """Return the gates of a module; None if it has other modules, or SRAMs, in it."""
+    plain = all(cell["type"] in liberty.cells for cell in module["cells"].values())
+    return read_gates(module) if plain else None
 
 
 def _modules(
