@@ -33,6 +33,7 @@ from zeroskip.sim.energy.activity import (
     LayerActivity,
     Machines,
     Multiply,
+    Operands,
     Select,
     Sram,
     Unit,
@@ -44,6 +45,7 @@ from zeroskip.sim.machine import Counts, Tensors
 from zeroskip.sim.metrics import useful_macs
 from zeroskip.sim.scnn.cycles.image import cnn_writes
 from zeroskip.sim.scnn.cycles.references import References, Writes
+from zeroskip.sim.scnn.operands import scnn_operands
 
 __all__ = ["ENERGY", "access_events", "dense_activity", "dense_array"]
 
@@ -90,6 +92,9 @@ class _ScnnEnergy(EnergyModel[ScnnPart]):
             ).times(steps)
             for layer, found, spent in zip(part.layers, counted, cycles, strict=True)
         ]
+
+    def operands(self, part: ScnnPart, tensors: Tensors) -> Operands | None:
+        return scnn_operands(part, tensors)
 
     def machines(self, part: ScnnPart, tensors: Tensors) -> Machines:
         array = self.array(part.params)
@@ -226,7 +231,15 @@ def access_events(
     products = Multiply(p.weight_bits, p.act_bits)
     yield event(Unit.ARITHMETIC, "products", products, read.accumulators)
     yield event(Unit.ARITHMETIC, "addresses", Add(p.acc_addr_bits), read.accumulators)
+    kept = Write(addend + p.acc_bits)
+    yield event(Unit.ACCUMULATORS, "products and sums kept", kept, read.accumulators)
     yield event(Unit.ACCUMULATORS, "additions", Add(p.acc_bits), read.accumulators)
+    # A maximum is found whether it is wanted or not.
+    yield event(Unit.ACCUMULATORS, "comparisons", Add(p.acc_bits), read.accumulators)
+    # A set; what was read, or the sum before; the greater, and it or the sum; that, or what is
+    # written where nothing is added.
+    choice = Select(2, p.acc_bits)
+    yield event(Unit.ACCUMULATORS, "sums chosen", choice, 5 * read.accumulators)
     yield event(Unit.ACCUMULATORS, "sums read", acc("read"), read.accumulators)
     yield event(Unit.ACCUMULATORS, "sums written", acc("write"), read.accumulators)
     yield event(Unit.ACCUMULATORS, "sums drained", acc("read"), read.drained)

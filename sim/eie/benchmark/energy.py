@@ -132,6 +132,13 @@ class EieEnergyBench:
         }
         return {"memory": cost.memory_mw, **sums}
 
+    @property
+    def saved(self) -> float:
+        """Share of the energy of all layers together that skipping zero activations saves."""
+        costs = self.costs["paper"]
+        every = sum(one.uj / (1 - one.saved) for one in costs)
+        return 1 - sum(one.uj for one in costs) / every
+
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         paper = [self.paper_uj(layer) for layer in self.layers]
@@ -149,6 +156,7 @@ class EieEnergyBench:
                 "saved": PAPER_SAVED,
                 "factors": PAPER_FACTORS,
             },
+            "saved": self.saved,
             "factors": {
                 "paper's constants": {name: self.factor(name, paper) for name in WATTS},
                 **{
@@ -182,6 +190,10 @@ class EieEnergyBench:
                 for first in [self.costs["paper"][number]]
             ],
         )  # fmt: skip
+        yield (
+            f"skipping zero activations saves {percent(self.saved)} of all these together; the "
+            f"paper has {percent(PAPER_SAVED)}"
+        )
         yield self._modules()
         yield self._factors()
 

@@ -164,6 +164,11 @@ class ScnnEnergyBench:
                     for one in self.networks
                 ],
             )  # fmt: skip
+        if len(self.networks) > 1:
+            yield (
+                f"dense / SCNN, geometric mean: {self.over_dense:.2f}; the paper's mean is "
+                f"{PAPER_OVER_DENSE}"
+            )
         if self.densities:
             yield Table(
                 "1 x 1 and 3 x 3 layers of inception 3a and 5b, by density of both operands",

@@ -1,5 +1,7 @@
 """The energy of the papers: their digits from their constants, and layers beside machines."""
 
+from dataclasses import replace
+
 import pytest
 
 from zeroskip.hw.scnn.params import PRESETS
@@ -73,10 +75,12 @@ def test_a_layer_beside_the_paper() -> None:
     (cost,) = found.costs["paper"]
     # All its inputs are non-zero: skipping zeros of them saves nothing.
     assert cost.saved == pytest.approx(0, abs=1e-9)
+    halved = replace(found, costs={"paper": (cost, replace(cost, saved=0.5))})
+    assert halved.saved == pytest.approx(1 / 3)
     assert cost.dense_uj > 5 * cost.uj
     assert cost.uj == pytest.approx(found.paper_uj(layers[0]), rel=0.3)
     modules = found.modules_mw(cost)
     assert sum(modules.values()) - modules["memory"] < sum(cost.units_mw.values())
     document = found.to_dict()
     assert set(document["factors"]) == {"paper's constants", "paper"}
-    assert len(list(found.report())) == 3
+    assert len(list(found.report())) == 4
