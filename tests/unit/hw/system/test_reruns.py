@@ -228,3 +228,38 @@ def test_an_else_that_leads_back(back: int) -> None:
         assert await cpu.read(Register.RERUNS) == 1
 
     run_case(set(), bench, other=with_other(other, back, len(other) + 1), endless=True)
+
+
+@pytest.mark.parametrize(
+    ("commands", "error", "number"),
+    [
+        ([rows_in(0, ROWS, _SPARE), control(RUN), END], Error.READ, 0),
+        ([load(4, 1, 0, 2, DATA), {"op": 7}, END], Error.UNKNOWN, 1),
+        ([load(4, 1, 0, 2, DATA)] * 5, Error.CUT, 5),
+    ],
+)
+def test_failure_of_the_next_inference(commands: list[Fields], error: Error, number: int) -> None:
+    """It has begun when the one before finds no room, which is done with its other list first."""
+    memory, engine = Dram(P, 1), EngineModel(1, longest=200, spoiled=frozenset({0}))
+    memory.bad = frozenset({_LAST})
+    other = inference(0, 2, 3)
+    lists = [with_other(inference(0, 1, 0), LISTS + OTHER, len(other)), other, commands]
+    sizes = [place_list(memory, LISTS + OTHER * k, encoded(one)) for k, one in enumerate(lists)]
+    expected = Expected(fresh_memory(P, memory))
+    expected.run(other)
+
+    async def bench(cpu: Processor) -> None:
+        await cpu.window(LISTS, SIZE)
+        await cpu.start(LISTS, sizes[0])
+        await cpu.start(LISTS + 2 * OTHER, sizes[2])
+        assert await cpu.interrupted() == Event.DONE
+        assert await cpu.interrupted() == Event.ERROR
+        assert await cpu.read(Register.ERROR) == error.value | number << 8
+        assert await cpu.read(Register.RERUNS) == 1
+        assert await cpu.read(Register.DONE) == 1
+        memory.bad = frozenset()
+        await cpu.start(LISTS + OTHER, sizes[1])
+        assert await cpu.interrupted() == Event.DONE
+
+    run_system(P, memory, engine, bench)
+    assert memory.written == 2 * expected.memory.written
