@@ -105,11 +105,11 @@ def explore(
 
     Parameters
     ----------
-    model : a ``.pt2``, ``.onnx`` or ``.caffemodel`` file, or a torch module with ``example_input``.
+    model : a ``.pt2``, ``.onnx`` or ``.caffemodel`` file, or a torch module.
     x : (samples, *input_shape) floats; unless given, a few are drawn from the normal distribution.
     arrays : to estimate; unless given, the first presets of each engine that has layers.
-    example_input : (batch, *input_shape) for a module; only its shape matters.
-    shape : of a sample, if there is no ``x`` and the file leaves its sizes open.
+    example_input : (batch, *input_shape) for a module, if there is neither ``x`` nor ``shape``.
+    shape : of a sample, if there is no ``x``, and ``model`` is a module or leaves its sizes open.
     name : of the network; else that of the file.
     seed : of the inputs that are drawn.
     progress : see :data:`.Progress`.
@@ -123,7 +123,7 @@ def explore(
 
     Examples
     --------
-    >>> found = zs.explore(model, x, example_input=x[:1])
+    >>> found = zs.explore(model, x)
     >>> cycles, advice = found.arrays[0].cycles, found.arrays[0].advice
     """
     tell = progress or silent
@@ -184,7 +184,9 @@ def _read(model: Any, example_input: Any, shape: Sequence[int] | None) -> tuple[
     if isinstance(model, Path | str):
         return import_pieces(model, shape), Path(model).stem
     if example_input is None:
-        raise InputError("example_input must be given with a module: its shape is the input's")
+        if shape is None:
+            raise InputError("with a module, give inputs, or shape, which is that of a sample")
+        example_input = np.zeros((1, *shape), np.float32)
     return Pieces((import_module(model, example_input),), ()), type(model).__name__
 
 

@@ -425,7 +425,7 @@ def test_sequences_in_the_order_of_the_model() -> None:
 
 
 def test_presets_are_explored_with_cells() -> None:
-    found = explore(NETWORKS["lstm"], X, example_input=X[:1])
+    found = explore(NETWORKS["lstm"], X)
     assert len(found.arrays) > 1
     assert all(array.refusal is None and array.params.cells for array in found.arrays)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 import zeroskip as zs
 from zeroskip.cli.app import app
@@ -305,3 +306,11 @@ def test_a_layer_that_no_array_holds_is_told(tmp_path: Path) -> None:
     name, share = found.fullest or ("", 0.0)
     assert name == "spmat_words"
     assert share > 1
+
+
+def test_modules_need_a_shape() -> None:
+    module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+    for found in (explore(module, np.ones((3, 8))), explore(module, shape=(8,))):
+        assert [layer.name for layer in found.layers] == ["0", "2"]
+    with pytest.raises(zs.InputError, match="with a module, give inputs, or shape"):
+        explore(module)
