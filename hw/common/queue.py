@@ -28,11 +28,13 @@ class Queue(wiring.Component):
     i : ``In(stream)``, new work; ``ready`` while an entry is free.
     o : ``Out(stream)``, the oldest work.
     level : Out, entries in use.
+    spare : Out, of a ``late`` queue: an entry is free besides the one that may come now.
     """
 
     i: stream.Interface
     o: stream.Interface
     level: Signal
+    spare: Signal
 
     def __init__(
         self, shape: ShapeLike, depth: int, *, late: bool = False, head: bool = False
@@ -48,6 +50,7 @@ class Queue(wiring.Component):
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
             "level": Out(range(depth + 1)),
+            **({"spare": Out(1)} if late else {}),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -83,8 +86,6 @@ class Queue(wiring.Component):
             m.d.comb += self.o.payload.eq(head.data)
 
         m.d.comb += [
-            self.i.ready.eq(self.level != self._depth),
-            self.o.valid.eq(self.level != 0),
             head.addr.eq(first),
             tail.addr.eq(free),
             tail.data.eq(self.i.payload),
@@ -102,7 +103,12 @@ class Queue(wiring.Component):
                 free.eq(Mux(pushed, after(begin), begin)),
             ]
             m.d.sync += [pushed.eq(push), stored.eq(self.level - pop), begin.eq(free)]
+            self._count_late(m, pushed, pop)
         else:
+            m.d.comb += [
+                self.i.ready.eq(self.level != self._depth),
+                self.o.valid.eq(self.level != 0),
+            ]
             kept = Signal.like(self.level)
             grown = Signal.like(self.level)
             m.d.comb += [
@@ -115,3 +121,21 @@ class Queue(wiring.Component):
         with m.If(leaves):
             m.d.sync += first.eq(after(first))
         return m
+
+    def _count_late(self, m: Module, pushed: Signal, pop: Signal) -> None:
+        """Tell from registers whether entries are free and in use.
+
+        Others wait for what this says far away, and ``pop`` comes late: numbers are compared for
+        both of its values before it is known.
+        """
+        level, depth = self.level, self._depth
+        some = Signal()
+        below = [Signal(init=depth > less, name=f"below_{less}") for less in range(3)]
+        m.d.sync += some.eq(Mux(pop, level > 1, level > 0))
+        for less, flag in enumerate(below):
+            m.d.sync += flag.eq(Mux(pop, level <= depth - less, level < depth - less))
+        m.d.comb += [
+            self.o.valid.eq(some | pushed),
+            self.i.ready.eq(Mux(pushed, below[1], below[0])),
+            self.spare.eq(Mux(pushed, below[2], below[1])),
+        ]

@@ -130,8 +130,10 @@ class EieArray(wiring.Component):
         rows = Signal(rows_layout(p))
         for pe in range(p.num_pes):
             answer = Signal(max(p.act_bits, COUNTER_BITS), name=f"answer_{pe}")
+            # From a register, as it has a long way to go.
             host_en = Signal(name=f"host_en_{pe}")
-            m.d.comb += host_en.eq(host_valid & (host_pe == pe))
+            taken = self.cmd.valid & self.cmd.ready
+            m.d.sync += host_en.eq(taken & (self.cmd.payload.pe == pe))
             more: dict[str, Any] = {} if p.plain else {"i_codebook": ccu.codebook}
             if p.streams:
                 more |= {
@@ -150,6 +152,7 @@ class EieArray(wiring.Component):
                 i_rst=ResetSignal(),
                 i_control=c.as_value(),
                 i_broadcast=scan.broadcast.as_value(),
+                i_offered=scan.offered,
                 i_broadcast_en=scan.broadcast_en,
                 o_room=room[pe],
                 o_busy=busy[pe],
@@ -159,7 +162,6 @@ class EieArray(wiring.Component):
                 i_grant=lnzd.grant[pe],
                 o_pending=lnzd.pending[pe],
                 o_candidate=lnzd.value.word_select(pe, p.value_bits),
-                i_blocked=scan.blocked,
                 i_scanned=scan.done,
                 i_host=host.as_value(),
                 i_host_en=host_en,

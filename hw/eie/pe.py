@@ -32,11 +32,12 @@ class Pe(wiring.Component):
     Members
     -------
     control, codebook : In, from the central control unit, see ``Ccu``.
-    broadcast, broadcast_en : In, an activation and its column; only while ``room``.
+    broadcast, offered : In, an activation and its column, which stay until all PEs have room.
+    broadcast_en : In, they have, and it is taken: only while ``offered`` and ``room``.
     room : Out, the PE can take a broadcast.
     busy : Out, work is in the queue or a pipeline.
     scan_read, scan_row, scan_take, grant, pending, candidate : see ``ActRw``.
-    blocked, scanned : In, a broadcast waits for room somewhere; no broadcast is to come.
+    scanned : In, no broadcast is to come.
     host, host_en : In, a host command for this PE.
     host_data : Out, the answer to a read command of the cycle before.
     output_data : Out, the output that is written to the destination file in this cycle.
@@ -48,6 +49,7 @@ class Pe(wiring.Component):
     control: data.View
     codebook: Signal
     broadcast: data.View
+    offered: Signal
     broadcast_en: Signal
     room: Signal
     busy: Signal
@@ -57,7 +59,6 @@ class Pe(wiring.Component):
     grant: Signal
     pending: Signal
     candidate: Signal
-    blocked: Signal
     scanned: Signal
     host: data.View
     host_en: Signal
@@ -80,6 +81,7 @@ class Pe(wiring.Component):
             "control": In(control_layout(params)),
             **({} if params.plain else {"codebook": In(params.codebook_bits)}),
             "broadcast": In(broadcast_layout(params)),
+            "offered": In(1),
             "broadcast_en": In(1),
             "room": Out(1),
             "busy": Out(1),
@@ -89,7 +91,6 @@ class Pe(wiring.Component):
             "grant": In(1),
             "pending": Out(1),
             "candidate": Out(signed(params.value_bits)),
-            "blocked": In(1),
             "scanned": In(1),
             "host": In(host_layout(params)),
             "host_en": In(1),
@@ -118,9 +119,11 @@ class Pe(wiring.Component):
             connect(m, entry, pointers.i)
             connect(m, queue.o, spmat.i)
             # The column in the pointer unit may need an entry, too. So its entry is always free
-            # when it gets there, and the pointers' memories need not wait for what they read.
+            # when it gets there, and the pointers' memories need not wait for what they read; nor
+            # for whether all PEs have room, as nothing else can be read meanwhile.
             m.d.comb += [
-                self.room.eq(queue.level + pointers.full < p.queue_depth),
+                self.room.eq(Mux(pointers.full, queue.spare, queue.i.ready)),
+                pointers.ahead.eq(self.offered),
                 queue.i.payload.eq(pointers.o.payload),
                 queue.i.valid.eq(pointers.o.valid),
                 pointers.o.ready.eq(1),
@@ -129,7 +132,7 @@ class Pe(wiring.Component):
             connect(m, entry, queue.i)
             connect(m, queue.o, pointers.i)
             connect(m, pointers.o, spmat.i)
-            m.d.comb += self.room.eq(queue.i.ready)
+            m.d.comb += [self.room.eq(queue.i.ready), pointers.ahead.eq(queue.o.valid)]
 
         waiting = queue.o.valid | pointers.full | spmat.issued
         m.d.comb += [
@@ -241,9 +244,10 @@ class Pe(wiring.Component):
         with m.Elif(self.scanned):
             m.d.comb += stall_class.eq(StallClass.TAIL)
         with m.Else():
-            m.d.comb += stall_class.eq(Mux(self.blocked, StallClass.BLOCKED, StallClass.STARVED))
+            blocked = self.offered & ~self.broadcast_en
+            m.d.comb += stall_class.eq(Mux(blocked, StallClass.BLOCKED, StallClass.STARVED))
             if self._p.streams:
-                with m.If(self.rows.waiting & ~self.blocked):
+                with m.If(self.rows.waiting & ~blocked):
                     m.d.comb += stall_class.eq(StallClass.MEMORY)
         m.d.comb += [
             counters.count.eq(c.phase != Phase.IDLE),

@@ -21,12 +21,15 @@ class PtrRead(wiring.Component):
     Members
     -------
     i : ``In(stream(broadcast_layout))``, activations with their columns.
+    ahead : In, the payload of ``i`` is what comes next, valid or not: if ``i`` is ready, its
+        pointers are read. What is valid is ahead, too.
     o : ``Out(stream(work_layout))``, activations with the bounds of their columns.
     full : Out, a column is in the unit; it may still turn out to be empty.
     load_en, load_addr, load_data : In, write a pointer.
     """
 
     i: stream.Interface
+    ahead: Signal
     o: stream.Interface
     full: Signal
     load_en: Signal
@@ -37,6 +40,7 @@ class PtrRead(wiring.Component):
         self._p = params
         super().__init__({
             "i": In(stream.Signature(broadcast_layout(params))),
+            "ahead": In(1),
             "o": Out(stream.Signature(work_layout(params))),
             "full": Out(1),
             "load_en": In(1),
@@ -80,7 +84,7 @@ class PtrRead(wiring.Component):
         ]
         # Of columns j and j+1, the even one is in the even bank. If both are asked for, the end of
         # the first is the start of the second, and there already.
-        wanted = advance & self.i.valid
+        wanted = advance & self.ahead
         read_once(m, even_read, wanted, (column + 1) >> 1, self.load_en, "even")
         read_once(m, odd_read, wanted, column >> 1, self.load_en, "odd")
         with m.If(advance):

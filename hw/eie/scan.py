@@ -1,6 +1,6 @@
 """Scan of the source activations, and the broadcast of every one that is not zero."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,8 @@ class Scan(wiring.Component):
 
     The PEs hold one row as candidates, and the next one at their files' outputs: it follows in
     the cycle in which the last candidate is taken, so a broadcast can go out in every cycle. A
-    row without non-zeros costs one cycle.
+    row without non-zeros costs one cycle, unless the broadcast waits: an activation more is taken
+    meanwhile, so that what goes to all PEs does not wait for what comes from all of them.
 
     Members
     -------
@@ -24,9 +25,9 @@ class Scan(wiring.Component):
     flush : In, abandon the scan.
     read, row, take : Out, to the files, see ``ActRw``.
     pending, last, value, pe : In, from the LNZD tree. ``grant`` : Out, to it.
-    broadcast, broadcast_en : Out, an activation, for all PEs in this cycle.
+    broadcast, offered : Out, an activation, for all PEs.
     room : In, every PE can take a broadcast.
-    blocked : Out, a broadcast waits for room.
+    broadcast_en : Out, all take it in this cycle; else it waits for room.
     first, delta : In, of an array with delta: with ``start``, the pass is the first of a run; it
         scans changes.
     scan_reference, take_reference : Out, likewise: rows of the references of ``row``, and of the
@@ -50,9 +51,9 @@ class Scan(wiring.Component):
     pe: Signal
     grant: Signal
     broadcast: data.View
-    broadcast_en: Signal
+    offered: Signal
     room: Signal
-    blocked: Signal
+    broadcast_en: Signal
     lacking: Signal
     waiting: Signal
     first: Signal
@@ -87,31 +88,36 @@ class Scan(wiring.Component):
             "pe": In(params.pe_bits),
             "grant": Out(1),
             "broadcast": Out(broadcast_layout(params)),
-            "broadcast_en": Out(1),
+            "offered": Out(1),
             "room": In(1),
-            "blocked": Out(1),
+            "broadcast_en": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         p = self._p
         m = Module()
         left = Signal(p.act_addr_bits + 1)
-        # r_: the row at the files' outputs; c_: the candidates; b_: the broadcast.
+        # r_: the row at the files' outputs; c_: the candidates; n_: what is behind the broadcast.
         r_valid = Signal()
         r_column = Signal(p.pointer_addr_bits, reset_less=True)
         c_column = Signal(p.pointer_addr_bits, reset_less=True)
-        b_valid = Signal()
+        n_valid = Signal()
+        n_broadcast = Signal(broadcast_layout(p), reset_less=True)
+        new = Signal.like(n_broadcast)
+        free = Signal()
         read = (left != 0) & (~r_valid | self.take)
         if p.streams:
             m.d.comb += self.waiting.eq(read & self.lacking)
             read &= ~self.lacking
         m.d.comb += [
-            self.broadcast_en.eq(b_valid & self.room),
-            self.blocked.eq(b_valid & ~self.room),
-            self.grant.eq(self.pending & ~self.blocked),
+            self.broadcast_en.eq(self.offered & self.room),
+            self.grant.eq(self.pending & ~n_valid),
+            new.value.eq(self.value),
+            new.column.eq(c_column + self.pe),
+            free.eq(~self.offered | self.room),
             self.take.eq(r_valid & (~self.pending | (self.grant & self.last))),
             self.read.eq(read),
-            self.done.eq((left == 0) & ~r_valid & ~self.pending & ~b_valid),
+            self.done.eq((left == 0) & ~r_valid & ~self.pending & ~self.offered),
         ]
         with m.If(self.read):
             m.d.sync += [left.eq(left - 1), self.row.eq(self.row + 1), r_valid.eq(1)]
@@ -119,14 +125,12 @@ class Scan(wiring.Component):
             m.d.sync += r_valid.eq(0)
         with m.If(self.take):
             m.d.sync += [c_column.eq(r_column), r_column.eq(r_column + p.num_pes)]
-        with m.If(self.grant):
-            m.d.sync += [
-                b_valid.eq(1),
-                self.broadcast.value.eq(self.value),
-                self.broadcast.column.eq(c_column + self.pe),
-            ]
-        with m.Elif(self.broadcast_en):
-            m.d.sync += b_valid.eq(0)
+        with m.If(free):
+            m.d.sync += [self.offered.eq(n_valid | self.grant), n_valid.eq(0)]
+            with m.If(n_valid | self.grant):
+                m.d.sync += self.broadcast.eq(Mux(n_valid, n_broadcast, new))
+        with m.Elif(self.grant):
+            m.d.sync += [n_valid.eq(1), n_broadcast.eq(new)]
         with m.If(self.start):
             m.d.sync += [
                 left.eq(self.src_rows),
@@ -142,5 +146,5 @@ class Scan(wiring.Component):
             with m.If(self.start & self.first):
                 m.d.sync += self.scan_reference.eq(0)
         with m.If(self.flush):
-            m.d.sync += [left.eq(0), r_valid.eq(0), b_valid.eq(0)]
+            m.d.sync += [left.eq(0), r_valid.eq(0), self.offered.eq(0), n_valid.eq(0)]
         return m

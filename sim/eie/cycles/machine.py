@@ -62,13 +62,13 @@ def compute(
     issued_at = np.full(pes, -_ARITHM_STAGES - 1, np.int64)
 
     rows_left, row, r_valid, pending = len(row_counts), 0, False, 0
-    b_valid, broadcast, taken = False, 0, 0
+    b_valid, broadcast, n_valid, behind, taken = False, 0, False, 0, 0
     now = 0
     num_full = 0  # queues without room
     while True:
         room = num_full == 0
         broadcast_en, blocked = b_valid and room, b_valid and not room
-        grant = pending > 0 and not blocked
+        grant = pending > 0 and not n_valid
         take = r_valid and (pending == 0 or (grant and pending == 1))
         read = rows_left > 0 and (not r_valid or take)
         lacking = False
@@ -135,12 +135,18 @@ def compute(
             level[pe] = occupied
             num_full += occupied + (p_full[pe] if pointers_first else 0) >= queue_depth
 
+        if not blocked:
+            b_valid = n_valid or grant
+            if n_valid:
+                broadcast = behind
+            elif grant:
+                broadcast = columns[taken]
+            n_valid = False
+        elif grant:
+            n_valid, behind = True, columns[taken]
         if grant:
-            b_valid, broadcast = True, columns[taken]
             taken += 1
             pending -= 1
-        elif broadcast_en:
-            b_valid = False
         if take:
             pending = row_counts[row]
             row += 1

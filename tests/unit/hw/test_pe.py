@@ -168,18 +168,22 @@ class Bench:
 
     async def broadcast(self, ctx: Any, work: list[tuple[int, int]], gap: float) -> None:
         """Broadcast while there is room."""
-        dut, waiting, cycle = self.dut, list(work), 0
+        dut, waiting, cycle, offered = self.dut, list(work), 0, False
         ctx.set(dut.control.phase, Phase.COMPUTE)
         while waiting:
             send = ctx.get(dut.room) and self.rng.random() >= gap
             ctx.set(dut.broadcast_en, send)
-            # Offered but not sent, it is nobody's.
-            value, column = waiting[0] if send else (1, self.rng.randrange(COLUMNS))
+            # What is offered stays until it is sent; else there may be anything.
+            offered = offered or send or self.rng.random() < 0.5
+            ctx.set(dut.offered, offered)
+            value, column = waiting[0] if offered else (1, self.rng.randrange(COLUMNS))
             ctx.set(dut.broadcast, {"value": value, "column": column})
+            offered = offered and not send
             del waiting[: int(send)]
             await ctx.tick()
             cycle += 1
         ctx.set(dut.broadcast_en, 0)
+        ctx.set(dut.offered, 0)
         ctx.set(dut.scanned, 1)
         while ctx.get(dut.busy):
             await ctx.tick()
@@ -340,12 +344,13 @@ def test_flush_in_every_cycle(sizes: dict[str, Any], flushed: Callable[[str], An
             for cycle in range(cycles):
                 send = ctx.get(dut.room)
                 ctx.set(dut.broadcast_en, send)
+                ctx.set(dut.offered, 1)
                 ctx.set(dut.broadcast, {"value": waiting[0][0], "column": waiting[0][1]})
                 del waiting[: int(send)]
                 ctx.set(dut.scan_read, cycle == 0)
                 ctx.set(dut.scan_take, cycle == 1)
                 await ctx.tick()
-            for port in (dut.broadcast_en, dut.scan_read, dut.scan_take):
+            for port in (dut.broadcast_en, dut.offered, dut.scan_read, dut.scan_take):
                 ctx.set(port, 0)
             await parts.flush(ctx, dut.control.flush)
             assert not ctx.get(dut.busy)

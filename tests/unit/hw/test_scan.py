@@ -76,8 +76,9 @@ async def scan(
         offer = (ctx.get(dut.broadcast.value), ctx.get(dut.broadcast.column))
         if held is not None:
             assert offer == held, "a blocked broadcast changed"
-        blocked, en = ctx.get(dut.blocked), ctx.get(dut.broadcast_en)
-        assert not (blocked and en)
+        offered, en = ctx.get(dut.offered), ctx.get(dut.broadcast_en)
+        assert offered or not en
+        blocked = offered and not en
         assert held is None or blocked or en, "a blocked broadcast was lost"
         if en:
             assert ctx.get(dut.room)
@@ -85,8 +86,7 @@ async def scan(
             cycles.append(cycle)
         held = offer if blocked else None
         if cycle and ctx.get(dut.done):
-            assert not blocked
-            assert not en
+            assert not offered
             return sent, cycles, cycle
         if cycle == flush_at:
             ctx.set(dut.flush, 1)

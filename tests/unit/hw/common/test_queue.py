@@ -31,6 +31,8 @@ def run_cycles(depth: int, cycles: list[tuple[bool, bool]], **kind: bool) -> Non
             ctx.set(dut.o.ready, take)
             assert ctx.get(dut.level) == len(model)
             assert ctx.get(dut.i.ready) == (len(model) < depth)
+            if kind.get("late"):
+                assert ctx.get(dut.spare) == (len(model) < depth - 1)
             assert ctx.get(dut.o.valid) == bool(model)
             if model:
                 assert ctx.get(dut.o.payload) == model[0]
