@@ -82,6 +82,15 @@ class BoardArray(ABC, Generic[ParamsT]):
         """Memories of the array."""
 
     @property
+    def apart(self) -> Mapping[str, str]:
+        """Modules that are mapped by themselves for an ECP5, by the paths of their instances.
+
+        What is equal in all instances is then not made once for all of them: that would be one
+        register somewhere, and long wires from there. Paths are those inside the board's top.
+        """
+        return {}
+
+    @property
     def advice(self) -> str:
         """What to do where it does not fit a board, as an imperative."""
         return f"compile for smaller memories, or fewer PEs than {self.hosted.num_pes}"

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +73,13 @@ def netlist_commands(
         which can be simulated.
     """
     top = TOP if shell else BOARD_MODULE
+    apart = array.apart if board.family == "ecp5" else {}
     commands = [
         f"read_verilog -sv -DSYNTHESIS -DSRAM_SINGLE_BITS={board.single_bits} {' '.join(sources)}",
         *([f"read_rtlil {TOP}.il"] if shell else []),
         f"hierarchy -top {top}",
         "proc",
+        *[f"setattr -mod -set keep_hierarchy 1 {module}" for module in sorted(set(apart.values()))],
         "flatten",
     ]
     for need in array.needs:
@@ -85,8 +87,11 @@ def netlist_commands(
         if board.family != "ice40":
             style = "block" if in_blocks(board, need) else "distributed"
         if style:
-            path = f"{TOP_INSTANCE}." * shell + f"{need.path}.rows"
-            commands.append(f'setattr -set ram_style "{style}" {top}/m:{path}')
+            where = _place(need.path, apart, f"{top}/m:{TOP_INSTANCE}." if shell else f"{top}/m:")
+            command = f'setattr -set ram_style "{style}" {where}.rows'
+            # Instances of one module have one memory there.
+            if command not in commands:
+                commands.append(command)
     synth = f"{FAMILIES[board.family].synth} -top {top}"
     if board.family == "ice40":
         commands += ["opt_clean", *_ICE40_MULTIPLIERS]
@@ -98,7 +103,17 @@ def netlist_commands(
         commands += [f"{synth} -run :map_luts", *luts, f"{synth} -run map_cells:"]
     else:
         commands.append(synth)
+    if apart:
+        commands += ["setattr -mod -unset keep_hierarchy", "flatten", "clean"]
     return [*commands, "check -assert"]
+
+
+def _place(path: str, apart: Mapping[str, str], whole: str) -> str:
+    """Return what Yosys selects a memory of the board's top by, without the end of its name."""
+    for instance, module in apart.items():
+        if path.startswith(f"{instance}."):
+            return f"{module}/m:{path.removeprefix(f'{instance}.')}"
+    return f"{whole}{path}"
 
 
 def synthesize(

@@ -48,6 +48,11 @@ class EieBoardArray(BoardArray[EieParams]):
         return {PE_MODULE: partial(Pe, self.params)}
 
     @property
+    def apart(self) -> Mapping[str, str]:
+        """The PEs."""
+        return {f"array.pe_{pe}": PE_MODULE for pe in range(self.params.num_pes)}
+
+    @property
     def memories(self) -> Sequence[Need]:
         """Memories of the array."""
         p = self.params
