@@ -21,6 +21,14 @@ _HINTS = {
     "tanh": "only within LSTM and GRU, as torch writes their cells",
     "silu": "its result is not that of a ReLU; use ReLU",
     "leaky": "negative outputs are clipped to 0 or kept; use ReLU",
+    "prelu": "negative outputs are clipped to 0 or kept; use ReLU",
+    "gelu": "its result is not that of a ReLU; use ReLU",
+    "selu": "its result is not that of a ReLU; use ReLU",
+    "celu": "its result is not that of a ReLU; use ReLU",
+    "mish": "its result is not that of a ReLU; use ReLU",
+    "softplus": "its result is not that of a ReLU; use ReLU",
+    "scaled_dot_product_attention": "attention multiplies activations with each other, and the "
+    "arrays multiply them by weights only",
     "conv_transpose": "the array's convolutions make planes smaller, not larger; a convolution of "
     "the same size, with the larger planes before it, can take its place",
     "conv": "only convolutions in one or two dimensions",
@@ -43,6 +51,8 @@ _HINTS = {
 
 def hint(base: str) -> str:
     """Return advice for an operator that is not supported, or nothing."""
+    if base == "elu":  # which the name of ReLU ends in
+        return _HINTS["gelu"]
     return next((text for key, text in _HINTS.items() if key in base), "")
 
 

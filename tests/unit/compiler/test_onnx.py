@@ -396,6 +396,8 @@ REFUSED: dict[str, tuple[Callable[[Net], str], str]] = {
         r"\(Softmax.*leave it out",
     ),
     "leaky": (lambda n: n.add("LeakyRelu", "x"), r"\(LeakyRelu.*use ReLU"),
+    "elu": (lambda n: n.add("Elu", "x"), r"\(Elu.*not that of a ReLU; use ReLU"),
+    "mish": (lambda n: n.add("Mish", "x"), r"\(Mish.*not that of a ReLU; use ReLU"),
     "two activations": (lambda n: n.add("Mul", "x", "x"), "only additions of two tensors"),
     "indices": (
         lambda n: n.add("MaxPool", "x", outputs=["m", "i"], kernel_shape=[2, 2]),
