@@ -115,8 +115,12 @@ class TileLayout:
         )
 
 
+_MOST_BLOCK = 16
+"""Blocks of more PEs, in log2, are the whole grid; a damaged image may name any."""
+
+
 def _walked(size: int, tile: int, block: int, stride: int) -> int:
-    spilled = max(0, size - (tile << block))
+    spilled = max(0, size - (tile << min(block, _MOST_BLOCK)))
     return tile + -(-spilled // stride) * stride
 
 
