@@ -30,6 +30,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import zeroskip as zs
+from zeroskip.base.progress import Progress
+from zeroskip.cli.output import Steps
 from zeroskip.compiler.compress.api import Compressed, compress_task
 from zeroskip.compiler.compress.config_file import common_settings, override, preset
 from zeroskip.compiler.compress.state_files import read_state
@@ -139,13 +141,15 @@ def distance(outputs: torch.Tensor, aims: torch.Tensor) -> torch.Tensor:
     return functional.binary_cross_entropy_with_logits(outputs, torch.sigmoid(aims))
 
 
-def compressed(model: nn.Module, x: torch.Tensor, test: torch.Tensor, epochs: int) -> Compressed:
+def compressed(
+    model: nn.Module, x: torch.Tensor, test: torch.Tensor, epochs: int, progress: Progress
+) -> Compressed:
     """Prune, share and tune the network to do on ``x`` as it did."""
     settings = common_settings(density=DENSITIES, epochs=epochs, learning_rate=2e-3, seed=0)
     settings |= {"prune.distill": 0.0, "finetune.distill": 0.0}
     training, testing = batches(model, x, shuffle=True), batches(model, test, shuffle=False)
     task = Task("silero", lambda: model, lambda: training, lambda: testing, distance)
-    return compress_task(task, override(preset("short"), settings))
+    return compress_task(task, override(preset("short"), settings), progress=progress)
 
 
 def agreement(found: torch.Tensor, aims: torch.Tensor) -> str:
@@ -157,6 +161,12 @@ def agreement(found: torch.Tensor, aims: torch.Tensor) -> str:
 
 def main() -> None:
     """Prune the network, and compare it with the float one on whole recordings."""
+    with Steps() as steps:
+        run(options(), steps)
+
+
+def options() -> argparse.Namespace:
+    """Return what the command line says."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--weights", type=Path, help="silero_vad_16k.safetensors, if not installed")
     parser.add_argument("--train", type=Path, nargs="+", required=True, metavar="WAV")
@@ -164,7 +174,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--rtl", type=int, default=0, metavar="N", help="frames to run on RTL")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/silero"))
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def run(options: argparse.Namespace, progress: Steps) -> None:
+    """Do it, and print a row for each recording."""
+    progress("read weights and recordings", 0, 1)
     torch.set_num_threads(1)
     model, waves = network(options.weights or weights_file())
     heard = [spectra(part, waves) for path in options.train for part in varied(sound(path))]
@@ -174,29 +189,37 @@ def main() -> None:
         torch.cat([sequences(frames, STEPS) for frames in heard]),
         torch.cat([sequences(frames, STEPS) for frames in tested]),
         options.epochs,
+        progress,
     )
-    print(small)
+    progress.print(str(small))
     steps = max(map(len, tested))
     data = sequences(heard[0], steps)[:1].numpy()
-    image = zs.compile(small.module, data, data, zs.EieParams(num_pes=8, cells=True))
+    array = zs.EieParams(num_pes=8, cells=True)
+    image = zs.compile(small.module, data, data, array, progress=progress)
     options.output.mkdir(parents=True, exist_ok=True)
     image.save(options.output / "image")
-    print("\n| recording | frames | speech | pruned, float | apart | fixed point | apart |")
-    print("|---|---|---|---|---|---|---|", flush=True)
+    progress.print(
+        "\n| recording | frames | speech | pruned, float | apart | fixed point | apart |"
+    )
+    progress.print("|---|---|---|---|---|---|---|")
     for path, frames in zip(options.test, tested, strict=True):
+        progress(f"run {path.stem}", 0, 1)
         result = zs.run(image.with_steps(len(frames)), frames[None].numpy())
         with torch.no_grad():
             aims, floats = (net(frames[None])[0, :, 0] for net in (model, small.module))
         fixed = torch.from_numpy(result.outputs.reshape(-1))
         row = (path.stem, len(frames), f"{100 * (aims > 0).double().mean():.1f} %")
         row += (agreement(floats, aims), agreement(fixed, aims))
-        print(f"| {' | '.join(map(str, row))} |", flush=True)
+        progress.print(f"| {' | '.join(map(str, row))} |")
     if options.rtl:
         frames = tested[0][len(tested[0]) // 2 :][: options.rtl]
-        same = zs.verify(image.with_steps(len(frames)), frames[None].numpy())
+        image = image.with_steps(len(frames))
+        same = zs.verify(image, frames[None].numpy(), progress=progress)
         cycles = 0 if same.rtl.cycles is None else int(same.rtl.cycles[0])
-        print(f"\nRTL, {len(frames)} frames: {same.words} words compared, {same.differ} differ; "
-              f"{cycles / len(frames):,.0f} cycles a frame")  # fmt: skip
+        progress.print(
+            f"\nRTL, {len(frames)} frames: {same.words} words compared, {same.differ} differ; "
+            f"{cycles / len(frames):,.0f} cycles a frame"
+        )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from zeroskip.base.tables import Report, Table, percent
 from zeroskip.compiler.frontend.networks import import_pieces
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import INPUT, FloatCell, FloatConv, FloatGraph, FloatLinear
+from zeroskip.compiler.ir.sequences import rows_as_steps
 from zeroskip.compiler.passes.fixed_point import sample_shape
 from zeroskip.sim.cpu_ways import WAYS, Call, checked_calls, missing_ways
 from zeroskip.sim.explore.explore import ExploredArray, explore
@@ -154,7 +155,7 @@ def _operands(
 
     Of a sequence that is its last step; a recurrent layer's matrices are side by side.
     """
-    shape, steps = graph.input_shape, graph.steps or 1
+    shape, steps = graph.input_shape, graph.input_steps
     drawn = np.random.default_rng(0)
     values = drawn.standard_normal((steps, *shape)) if x is None else x[:1]
     tensors = {INPUT: values.reshape(steps, *shape)}
@@ -162,10 +163,11 @@ def _operands(
     for node in graph.nodes:
         if not isinstance(node, FloatConv | FloatLinear | FloatCell):
             continue
-        read = tensors[node.inputs[0]][-1:].astype(np.float32)
+        whole = tensors[node.inputs[0]]
+        read = (rows_as_steps(whole) if graph.reads_rows(node) else whole)[-1:].astype(np.float32)
         if isinstance(node, FloatCell):
             past = tensors[node.past]
-            before = past[-2:-1] if steps > 1 else np.zeros_like(past)
+            before = past[-2:-1] if len(past) > 1 else np.zeros_like(past)
             both = [read.reshape(1, -1), before.reshape(1, -1).astype(np.float32)]
             yield (
                 _side_by_side(node, graph.projection(node)),

@@ -179,7 +179,7 @@ def _measure_part(
         place for place, layer in enumerate(part.graph.layers) if layer.name in selection.layers
     ]
     layers = [part.graph.layers[place] for place in places]
-    inputs = [concatenate(tensors, layer.inputs) for layer in layers]
+    inputs = [concatenate(tensors, layer.inputs, layer.in_shape) for layer in layers]
     sequences = part.graph.sequences(len(inputs[0]))
     steps = len(inputs[0]) / len(sequences.lengths)
     useful = np.stack(

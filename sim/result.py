@@ -64,7 +64,8 @@ class Result:
     """What ``n`` inputs gave. Tensors are in the order of the user's network.
 
     Of a recurrent network an input is a sequence, and tensors have the steps of all sequences one
-    behind the other: ``n * steps`` where others have ``n``, or as many as lengths add up to.
+    behind the other: ``n * steps`` where others have ``n``, or as many as lengths add up to; of
+    what is computed of whole sequences before, they have ``n``.
 
     Parameters
     ----------
@@ -152,7 +153,7 @@ class Result:
     @cached_property
     def sequences(self) -> Sequences:
         """Which of a tensor's samples are of one input."""
-        return self.image.graph.sequences(len(self.planes))
+        return self.image.graph.sequences(len(self.planes), whole=True)
 
     @property
     def cycles(self) -> NDArray[np.int64] | None:
@@ -171,8 +172,11 @@ class Result:
 
     def _by_input(self, arrays: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
         """Add up what parts, and the steps of an input, took."""
-        total = _sum(arrays)
-        return None if total is None else self.sequences.sums(total)
+        sums = [
+            array if array is None or len(array) == self.inputs else self.sequences.sums(array)
+            for array in arrays
+        ]
+        return _sum(sums)
 
     def part(self, engine: str) -> PartResult:
         """Return what the array of an engine gave; the first, if there are several.

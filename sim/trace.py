@@ -33,7 +33,10 @@ def write_trace(result: Result, path: Path, sample: int = 0) -> None:
     if not 0 <= sample < inputs:
         raise InputError(f"input {sample} cannot be traced: there are {inputs}, from 0 up")
     first, after = (int(of[sample]) for of in (result.sequences.starts, result.sequences.ends))
-    tensors = {name: tensor[first:after] for name, tensor in result.tensors_on_arrays.items()}
+    tensors = {
+        name: tensor[sample : sample + 1] if len(tensor) == inputs else tensor[first:after]
+        for name, tensor in result.tensors_on_arrays.items()
+    }
     if image.graph.lengths is not None:
         image = image.with_lengths([after - first])
     names, events = list[str](), []

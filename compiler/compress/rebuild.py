@@ -52,7 +52,7 @@ class _Network(nn.Module):
     def __init__(self, graph: FloatGraph) -> None:
         super().__init__()
         self._nodes, self._output = graph.nodes, graph.output
-        self._shape = graph.input_shape
+        self._planes = _Planes(graph)
         self._layers: dict[str, str] = {}
         for node in graph.nodes:
             if isinstance(node, (FloatConv, FloatLinear)):
@@ -62,7 +62,7 @@ class _Network(nn.Module):
                 self._layers[node.name] = name
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        values = {INPUT: x if x.shape[1:] == self._shape else x.reshape(-1, *self._shape)}
+        values = {INPUT: self._planes(x)}
         for node in self._nodes:
             layer = self._layers.get(node.name)
             made = None if layer is None else self.get_submodule(layer)
@@ -70,6 +70,21 @@ class _Network(nn.Module):
         y = values[self._output]
         # What is one element high and wide is no plane to whoever made the network.
         return y.flatten(1) if y.shape[2:] == (1, 1) else y
+
+
+class _Planes:
+    """Turn samples (N, *sample_shape) into the planes (N, C, H, W) that a graph takes.
+
+    Those of single steps of a sequence come one behind the other.
+    """
+
+    def __init__(self, graph: FloatGraph) -> None:
+        self._shape, self._axes = graph.input_shape, graph.sample_axes
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if self._axes is not None:
+            x = x.permute(0, *(1 + axis for axis in self._axes))
+        return x.reshape(-1, *self._shape)
 
 
 def _on_planes(
@@ -97,13 +112,14 @@ def _on_planes(
 class _Sequence(nn.Module):
     """Compute a recurrent network node by node, on sequences (batch, steps, values).
 
-    Planes that layers of each step make before the first cell are (batch, steps, C, H, W).
+    Planes that layers of each step make before the first cell are (batch, steps, C, H, W); those
+    of whole sequences, (batch, C, steps, W).
     """
 
     def __init__(self, graph: FloatGraph) -> None:
         super().__init__()
         self._nodes, self._output, self._every_step = graph.nodes, graph.output, graph.every_step
-        self._shape = graph.input_shape
+        self._planes, self._of_sequences = _Planes(graph), graph.of_sequences
         projections = {node.projection for node in graph.nodes if isinstance(node, FloatCell)}
         self._layers: dict[str, str] = {}
         for node in graph.nodes:
@@ -125,7 +141,8 @@ class _Sequence(nn.Module):
         self._projections = projections
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        values = {INPUT: x.reshape(len(x), -1, *self._shape)}
+        planes = self._planes(x)
+        values = {INPUT: planes if self._of_sequences else planes.unflatten(0, (len(x), -1))}
         for node in self._nodes:
             values[node.name] = self._run(node, [values[name] for name in node.inputs])
         y = values[self._output]
@@ -137,6 +154,11 @@ class _Sequence(nn.Module):
             return inputs[0]
         name = self._layers.get(node.name)
         layer = None if name is None else self.get_submodule(name)
+        if node.name in self._of_sequences:
+            return _on_planes(node, layer, inputs)
+        if not self._of_sequences.isdisjoint(node.inputs):
+            # Rows are steps.
+            inputs = [tensor.transpose(1, 2) for tensor in inputs]
         if isinstance(node, FloatCell) and layer is not None:
             x = inputs[0].flatten(2)
             # A recurrent layer gives its last states, too.

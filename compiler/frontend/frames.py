@@ -24,11 +24,13 @@ class Frames:
     network : of a step.
     output : value of the traced graph that is its outputs, (batch, steps, values).
     made : values that are made for it.
+    whole : it is of whole sequences instead, see :attr:`.FloatGraph.whole`.
     """
 
     network: FloatGraph
     output: str
     made: frozenset[str]
+    whole: bool = False
 
 
 def find_frames(graph: Graph, nodes: Sequence[Node]) -> Frames | None:

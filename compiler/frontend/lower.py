@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from zeroskip.base.errors import CompileError, NodeError
 from zeroskip.compiler.frontend import ops
+from zeroskip.compiler.frontend.over_steps import batch_before_steps
 from zeroskip.compiler.frontend.program import Graph
 from zeroskip.compiler.frontend.recurrent import has_cells, lower_recurrent
 from zeroskip.compiler.frontend.traced import Reader, live_nodes
@@ -45,8 +46,11 @@ def lower(graph: Graph) -> FloatGraph:
         raise CompileError(
             f"the network does not use its input {graph.inputs[0]!r}; supported is {ops.SUPPORTED}"
         )
-    recurrent = has_cells(nodes)
-    made = lower_recurrent(graph, nodes) if recurrent else Walk(Reader(graph), nodes).run()
+    if has_cells(nodes):
+        graph = batch_before_steps(graph)
+        made = lower_recurrent(graph, live_nodes(graph))
+    else:
+        made = Walk(Reader(graph), nodes).run()
     made = replace(made, notes=graph.notes)
     verify_graph(made, "the front end")
     return made

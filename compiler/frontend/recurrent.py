@@ -9,6 +9,7 @@ import numpy as np
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.frames import SHAPES, find_frames
+from zeroskip.compiler.frontend.over_steps import find_over_steps
 from zeroskip.compiler.frontend.plane_ops import CONCATS
 from zeroskip.compiler.frontend.program import Graph, Node, Ref
 from zeroskip.compiler.frontend.recurrent_cells import made_cell, sweeps_of
@@ -27,13 +28,12 @@ MOST_STEPS = 1 << 14
 _LAYERS: dict[str, Literal["lstm", "gru"]] = {"lstm": "lstm", "gru": "gru"}
 _CELLS: dict[str, Literal["lstm", "gru"]] = {"lstm_cell": "lstm", "gru_cell": "gru"}
 _MOVES = ("select", "transpose", "permute", "slice", *SHAPES)
-_KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, *CONCATS, "relu", "add"}
+_KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, *CONCATS, "relu", "add", "unbind"}
 """What may be done to steps of a sequence."""
 
 _OF_PLANES = (
-    "between x.flatten(0, 1) and reshape(batch, steps, -1) it can be one of single steps; where "
-    "convolutions read several, compile what is before the recurrent layers as an image of its "
-    "own, and give what it makes to that of the rest"
+    "it can come before the first recurrent layer; compile what is behind recurrent layers as an "
+    "image of its own, and give it what that of the rest makes"
 )
 _WAYS_OUT = {
     "embedding": "give the network what it makes, or one-hot vectors with a Linear in its place",
@@ -88,7 +88,10 @@ def lower_recurrent(graph: Graph, nodes: list[Node]) -> FloatGraph:
 
 class _Walk:
     def __init__(self, graph: Graph, nodes: list[Node]) -> None:
-        self._frames = frames = find_frames(graph, nodes)
+        frames = find_frames(graph, nodes)
+        if frames is None:
+            frames = find_over_steps(graph, nodes, {*_LAYERS, *_CELLS}, ops.PRODUCTS)
+        self._frames = frames
         self._graph, self._nodes, self._input = graph, nodes, graph.inputs[0]
         self._reader = Reader(graph)
         if frames is not None:
@@ -147,18 +150,30 @@ class _Walk:
         self._check_last(output, self._nodes[-1])
         nodes = self._layers.needed(output.tensor)
         frames, step = self._frames, (self._columns,)
+        shape = self._graph.values[self._graph.inputs[0]].shape
         if frames is not None:
-            shape = self._graph.values[self._graph.inputs[0]].shape
             step = tuple(size or 0 for size in shape[2:])
         is_step = len(self._graph.values[self._input].shape) == 2
+        sample = step if is_step else (self._steps, *step)
+        whole = frames is not None and frames.whole
         return FloatGraph(
             (self._columns, 1, 1) if frames is None else frames.network.input_shape,
             nodes,
             output.tensor,
-            step if is_step else (self._steps, *step),
+            tuple(size or 0 for size in shape[1:]) if whole else sample,
             steps=self._steps,
             every_step=output.form != "step",
+            whole=whole,
+            sample_axes=self._sample_axes(),
         )
+
+    def _sample_axes(self) -> tuple[int, ...] | None:
+        """Return the order of a sample's dimensions in the input, if it is another."""
+        axes = None if self._frames is None else self._frames.network.sample_axes
+        if axes is None or (self._frames is not None and self._frames.whole):
+            return axes
+        # Steps come first.
+        return 0, *(1 + axis for axis in axes)
 
     def _apply(self, node: Node) -> None:
         base = node.base
@@ -181,16 +196,22 @@ class _Walk:
             self._bias(node)
         elif base in CONCATS:
             self._values[node.outputs[0]] = self._moves.concatenated(node)
+        elif base == "unbind":
+            self._values |= self._moves.taken_apart(node, self._first(node))
         elif base in _MOVES:
             self._values[node.outputs[0]] = self._moves.moved(node, self._first(node))
 
     def _check_known(self) -> None:
         """Refuse the first node that does something else to what depends on the input."""
         reached = {self._input}
-        apart = frozenset[str]() if self._frames is None else self._frames.made - reached
+        apart = frozenset[str]()
+        if self._frames is not None:
+            apart = (self._frames.made | {self._graph.inputs[0]}) - reached
         for node in self._nodes:
             if not apart.isdisjoint(node.refs()):
-                raise refusal(node, "it reads what is made of single steps, of which one can leave")
+                raise refusal(
+                    node, "it reads what is before the steps that recurrent layers take, too"
+                )
             if not reached.isdisjoint(node.refs()) and not makes_zeros(node):
                 if node.base not in _KNOWN:
                     way_out = _WAYS_OUT.get(node.base)

@@ -50,6 +50,14 @@ class Moves:
             return self._final(value.sides[index])
         raise refusal(node, "only a step, the hidden state of a layer, or dimensions swapped")
 
+    def taken_apart(self, node: Node, value: StepValue) -> dict[str, StepValue]:
+        """Return each step of a sequence, by the name that a node gives it."""
+        if node.args.get("dim", 0) != {"batch": 1, "steps": 0}.get(value.form):
+            raise refusal(node, "only a sequence, into its steps")
+        return {
+            name: StepValue(value.tensor, "step", step) for step, name in enumerate(node.outputs)
+        }
+
     def _shaped(self, node: Node, value: StepValue) -> StepValue | None:
         """Translate a reshape that removes or joins the dimension of directions; None of others."""
         shapes = (self._graph.values[name].shape for name in (node.refs()[0], node.outputs[0]))

@@ -1,6 +1,7 @@
 """Values of a traced graph as views of tensors, while these are made."""
 
 import dataclasses
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -9,12 +10,12 @@ import numpy as np
 from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.draft import DraftGraph
 from zeroskip.compiler.frontend.hints import why_not_planes
-from zeroskip.compiler.frontend.moves import COPIES, MOVES, Places, in_order
+from zeroskip.compiler.frontend.moves import COPIES, MOVES, ZERO, Places, in_order
 from zeroskip.compiler.frontend.program import Node
 from zeroskip.compiler.frontend.traced import Reader
 from zeroskip.compiler.ir.graph import INPUT, Shape
 
-__all__ = ["Values", "View", "planes_of"]
+__all__ = ["Values", "View", "axes_of", "planes_of"]
 
 _MAYBE_VIEWS = ops.SAME | (MOVES - COPIES)
 """These may give their input's own memory, or a copy."""
@@ -54,6 +55,7 @@ class Values:
         self._reader = reader
         self._draft = DraftGraph(planes, flat=flat)
         self._sample_shape = shape
+        self._sample_axes: tuple[int, ...] | None = None
         self._values = {source: View(INPUT, in_order(shape))}
         # Values that surely, and that perhaps, share memory have the same numbers.
         self._memory = {source: 0}
@@ -75,12 +77,32 @@ class Values:
             shape == own or (view.tensor == INPUT and self._draft.reshape_input(shape))
         ):
             return view.tensor, shape
+        if self._reorder_input(view.tensor, places):
+            return view.tensor, shape
         mover = view.mover or node
         made = self._draft.select(mover.layer, view.tensor, places)
         if made is None:
             raise ops.node_error(mover, why_not_planes(mover, own, shape))
         self._values[value] = View(made, in_order(view.places.shape), mover)
         return made, shape
+
+    def _reorder_input(self, tensor: str, places: Places) -> bool:
+        """Let the input have its elements as ``places`` (C, H, W) has them, if that can be.
+
+        It can before anything has read it, if only dimensions of a sample change places.
+        """
+        if tensor != INPUT or (axes := axes_of(self._sample_shape, places.ravel())) is None:
+            return False
+        shape = places.shape[0], places.shape[1], places.shape[2]
+        if self._sample_axes is not None or not self._draft.reshape_input(shape):
+            return False
+        self._sample_axes = axes
+        number = np.argsort(places.ravel())
+        for name, view in self._values.items():
+            if view.tensor == INPUT:
+                renumbered = np.where(view.places == ZERO, ZERO, number[view.places])
+                self._values[name] = dataclasses.replace(view, places=renumbered)
+        return True
 
     def _whole(self, node: Node, value: str) -> View:
         """View ``value`` so that it has each element of a tensor once, in any order."""
@@ -162,6 +184,19 @@ class Values:
         if node.inplace and refs[0] != values[0]:
             raise ops.node_error(node, "it changes a parameter in place")
         return values[0]
+
+
+def axes_of(shape: tuple[int, ...], order: Places) -> tuple[int, ...] | None:
+    """Return the order of dimensions that puts elements of a sample in an order; None if none does.
+
+    Parameters
+    ----------
+    shape : of the sample.
+    order : (elements,) which element comes at each place.
+    """
+    sample = in_order(shape)
+    axes = itertools.permutations(range(len(shape)))
+    return next((one for one in axes if np.array_equal(sample.transpose(one).ravel(), order)), None)
 
 
 def planes_of(shape: tuple[int, ...]) -> Shape | None:

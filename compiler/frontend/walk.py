@@ -1,6 +1,7 @@
 """Walk over a traced graph, and add what each of its nodes does to a graph under construction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from zeroskip.compiler.frontend import ops, plane_ops
 from zeroskip.compiler.frontend.finish import finish
 from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.layers import Layers
-from zeroskip.compiler.frontend.moves import MOVES, in_order, moved
+from zeroskip.compiler.frontend.moves import MOVES, Places, in_order, moved
 from zeroskip.compiler.frontend.program import Node, Ref
 from zeroskip.compiler.frontend.traced import Reader
 from zeroskip.compiler.frontend.values import View
@@ -39,6 +40,55 @@ class Walk(Layers):
         CompileError
             If a node is not supported; names it.
         """
+        view = self._walked()
+        whole = in_order(self._draft.shapes[view.tensor]).ravel()
+        node = view.mover or self._nodes[-1]
+        if view.tensor not in self._draft.flat and not np.array_equal(view.places.ravel(), whole):
+            output = self._reader.graph.outputs[0]
+            self._tensor(node, output)
+            view = self._values[output]
+        return self._finished(view.tensor, view.places, node)
+
+    def run_steps(self) -> tuple[FloatGraph, bool]:
+        """Return what the graph computes, whose output is of (batch, steps, values).
+
+        Returns
+        -------
+        A network that makes planes of which rows are steps, see :func:`.rows_as_steps`; and
+        whether columns are instead.
+
+        Raises
+        ------
+        CompileError
+            If a node is not supported, or neither can be; names it.
+        """
+        view, output = self._walked(), self._reader.graph.outputs[0]
+        node, columns = view.mover or self._nodes[-1], False
+        if not self._are_steps(view, (1, 0, 2)):
+            columns = self._are_steps(view, (2, 0, 1))
+            if not columns:
+                # Each value of a step as a channel.
+                self._values[output] = View(view.tensor, view.places.T[:, :, None], node)
+                self._tensor(node, output)
+                view = self._values[output]
+        whole = in_order(self._draft.shapes[view.tensor])
+        found = self._finished(view.tensor, whole, node)
+        return replace(found, result_shape=None), columns
+
+    def _finished(self, tensor: str, places: Places, node: Node) -> FloatGraph:
+        """Return the network whose output is ``places`` of a tensor, that ``node`` made."""
+        found = finish(self._draft, tensor, places, node.layer, self._sample_shape)
+        if self._sample_axes is None:
+            return found
+        return replace(found, sample_shape=self._sample_shape, sample_axes=self._sample_axes)
+
+    def _are_steps(self, view: View, axes: tuple[int, int, int]) -> bool:
+        """Say whether a view has steps of planes whose axes are in this order."""
+        steps = in_order(self._draft.shapes[view.tensor]).transpose(axes)
+        return np.array_equal(view.places, steps.reshape(len(steps), -1))
+
+    def _walked(self) -> View:
+        """Add what all nodes do; return the output."""
         for node in self._nodes:
             if not node.outputs:
                 continue  # A check that export left in, or arithmetic on the batch size.
@@ -58,13 +108,7 @@ class Walk(Layers):
             raise CompileError(
                 f"the output {output} is not a result of the network; supported is {ops.SUPPORTED}"
             )
-        view = self._values[output]
-        whole = in_order(self._draft.shapes[view.tensor]).ravel()
-        node = view.mover or self._nodes[-1]
-        if view.tensor not in self._draft.flat and not np.array_equal(view.places.ravel(), whole):
-            self._tensor(node, output)
-            view = self._values[output]
-        return finish(self._draft, view.tensor, view.places, node.layer, self._sample_shape)
+        return self._values[output]
 
     def _apply(self, node: Node) -> None:
         """Add what ``node`` does, and note what its results are made of."""

@@ -99,6 +99,11 @@ class Image:
         steps = self.graph.steps
         if steps is None or len(self.sample_shape) < 2:
             raise InputError(f"network {self.name!r} takes no sequences: give it no lengths")
+        if self.graph.whole:
+            raise InputError(
+                f"network {self.name!r} has convolutions over steps of sequences, which are all of "
+                "one length: give it no lengths, and compile it for each length that you have"
+            )
         counts = np.asarray(lengths)
         counts = counts[None] if not counts.ndim else counts
         if counts.dtype.kind not in "iu" or counts.ndim != 1 or not counts.size:

@@ -9,7 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 from zeroskip.base.bounded import Expected
 from zeroskip.compiler.image.strict import Count, Shape, Size, StrictEntry, must_be
 from zeroskip.compiler.ir.graph import INPUT, Area, QuantCell, QuantGraph, QuantLayer, QuantLinear
-from zeroskip.compiler.ir.sequences import Sweep
+from zeroskip.compiler.ir.sequences import Sweep, row_shape
 
 __all__ = ["CellEntry", "ConvEntry", "LayerEntry", "LinearEntry", "NetworkEntry", "network_entry"]
 
@@ -168,6 +168,7 @@ class NetworkEntry(StrictEntry):
     outputs : tensors that leave the network.
     steps, every_step : as in :class:`.FloatGraph`; left out of a network that is not recurrent.
     result_shape : of an output as users get it, without the batch; left out of a recurrent network.
+    whole, sample_axes : as in :class:`.FloatGraph`; left out where they are false, or none.
     """
 
     input_shape: Shape
@@ -179,6 +180,8 @@ class NetworkEntry(StrictEntry):
     steps: Size | None = None
     every_step: bool = False
     result_shape: tuple[Size, ...] | None = None
+    whole: bool = False
+    sample_axes: tuple[Count, ...] | None = None
 
     @model_serializer(mode="wrap")
     def _leave_out_shape(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -190,15 +193,23 @@ class NetworkEntry(StrictEntry):
         if self.steps is None:
             fields.pop("steps", None)
             fields.pop("every_step", None)
+        if not self.whole:
+            fields.pop("whole", None)
+        if self.sample_axes is None:
+            fields.pop("sample_axes", None)
         return fields
 
     @model_validator(mode="after")
     def _check_graph(self) -> Self:
         """Check that each layer reads what is there, in shapes and fractions that fit."""
         if self.sample_shape is not None:
-            size = math.prod(self.input_shape) * (self.steps or 1)
+            size = math.prod(self.input_shape) * (1 if self.whole else self.steps or 1)
             must_be("the product of sample_shape", math.prod(self.sample_shape), "that", size)
+        if self.sample_axes is not None:
+            order = tuple(range(len(self.sample_shape or ())))
+            must_be("sample_axes, sorted,", tuple(sorted(self.sample_axes)), "dimensions", order)
         shapes, fracs = {INPUT: self.input_shape}, dict[str, int]()
+        whole = {INPUT} if self.whole else set[str]()
         for index, layer in enumerate(self.layers):
             here = f"layers.{index}"
             for name in layer.inputs:
@@ -206,12 +217,18 @@ class NetworkEntry(StrictEntry):
                     raise ValueError(f"{here}.inputs must be made before, but {name!r} is not")
             if layer.name in shapes:
                 raise ValueError(f"{here}.name must be of no other tensor, not {layer.name!r}")
-            channels = sum(shapes[name][0] for name in layer.inputs)
-            plane = shapes[layer.inputs[0]][1:]
+            read = {name: shapes[name] for name in layer.inputs}
+            if not isinstance(layer, ConvEntry):
+                # Rows of what is made of whole sequences are steps.
+                read |= {name: row_shape(read[name]) for name in whole.intersection(read)}
+            elif whole.issuperset(read):
+                whole.add(layer.name)
+            channels = sum(read[name][0] for name in layer.inputs)
+            plane = read[layer.inputs[0]][1:]
             rule = "that of its inputs"
             must_be(f"{here}.in_shape", layer.in_shape, rule, (channels, *plane))
             for name in layer.inputs:
-                must_be(f"the plane of {name!r}", shapes[name][1:], f"that of {here}", plane)
+                must_be(f"the plane of {name!r}", read[name][1:], f"that of {here}", plane)
                 known = fracs.setdefault(name, layer.in_frac)
                 must_be(f"{here}.in_frac", layer.in_frac, f"that of {name!r}", known)
             if isinstance(layer, ConvEntry):
@@ -238,6 +255,8 @@ class NetworkEntry(StrictEntry):
             steps=self.steps,
             every_step=self.every_step,
             result_shape=self.result_shape,
+            whole=self.whole,
+            sample_axes=self.sample_axes,
         )
 
 

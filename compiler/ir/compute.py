@@ -18,7 +18,7 @@ from zeroskip.compiler.ir.graph import (
     FloatPool,
     Shape,
 )
-from zeroskip.compiler.ir.sequences import Sequences
+from zeroskip.compiler.ir.sequences import Sequences, row_shape, rows_as_steps
 from zeroskip.compiler.ir.windows import convolve, divisors, maxima
 
 __all__ = ["check_range", "run_nodes", "shapes"]
@@ -44,7 +44,10 @@ def shapes(graph: FloatGraph) -> dict[str, Shape]:
             )
         if node.name in found:
             raise CompileError(f"two layers have the name {node.name!r}; names must be unique")
-        found[node.name] = shape_of(node, [found[name] for name in node.inputs])
+        inputs = [found[name] for name in node.inputs]
+        if graph.reads_rows(node):
+            inputs = [row_shape(shape) for shape in inputs]
+        found[node.name] = shape_of(node, inputs)
     if graph.output not in found:
         raise CompileError(f"the network's output {graph.output!r} is not made by any layer")
     return found
@@ -126,6 +129,8 @@ def run_nodes(
     tensors = {INPUT: x}
     for number, node in enumerate(graph.nodes):
         inputs = [tensors[name] for name in node.inputs]
+        if graph.reads_rows(node):
+            inputs = [rows_as_steps(tensor) for tensor in inputs]
         with np.errstate(all="ignore"):
             y = _run(node, inputs, sizes[node.name], graph.projection(node))
         check_range(node.name, y)

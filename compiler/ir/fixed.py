@@ -11,8 +11,8 @@ from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.cells import SUMS, argument_shifts, step_cell
 from zeroskip.compiler.ir.changes import next_references, references
-from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantConv, QuantGraph, QuantLayer
-from zeroskip.compiler.ir.sequences import Sequences
+from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantConv, QuantGraph, QuantLayer, Shape
+from zeroskip.compiler.ir.sequences import Sequences, rows_as_steps
 from zeroskip.compiler.ir.windows import convolve, maxima
 
 __all__ = [
@@ -103,7 +103,7 @@ def layer_results(
     last = {name: number for number, layer in enumerate(graph.layers) for name in layer.inputs}
     tensors = {INPUT: inputs}
     for number, layer in enumerate(graph.layers):
-        x = concatenate(tensors, layer.inputs)
+        x = concatenate(tensors, layer.inputs, layer.in_shape)
         bits = acc_bits if isinstance(acc_bits, int) else acc_bits[layer.name]
         output, saturated = run_layer(
             layer, x, acc_bits=bits, act_bits=act_bits, projection=graph.projection(layer)
@@ -116,14 +116,26 @@ def layer_results(
 
 
 def concatenate(
-    tensors: Mapping[str, NDArray[np.int64]], names: tuple[str, ...]
+    tensors: Mapping[str, NDArray[np.int64]],
+    names: tuple[str, ...],
+    shape: Shape | None = None,
 ) -> NDArray[np.int64]:
-    """Put tensors (samples, C, H, W) side by side along the channels."""
+    """Put tensors (samples, C, H, W) side by side along the channels.
+
+    Parameters
+    ----------
+    tensors : by name.
+    names : of those that are read.
+    shape : (C, H, W) in which they are read. If tensors have others, their rows are read as steps:
+        of a recurrent network behind convolutions of whole sequences.
+    """
     if missing := [name for name in names if name not in tensors]:
         raise ValueError(f"tensor {missing[0]!r} must be made before it is read")
-    if len(names) == 1:
-        return tensors[names[0]]
-    return np.concatenate([tensors[name] for name in names], axis=1)
+    found = [tensors[name] for name in names]
+    whole = (sum(tensor.shape[1] for tensor in found), *found[0].shape[2:])
+    if shape is not None and len(whole) == len(shape) and whole != shape:
+        found = [rows_as_steps(tensor) for tensor in found]
+    return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
 
 def run_layer(

@@ -1,14 +1,15 @@
 """The network between the passes of the compiler: a graph, in float and then in fixed point."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
-from zeroskip.compiler.ir.sequences import Sequences, Sweep
+from zeroskip.compiler.ir.sequences import Sequences, Sweep, rows_as_steps
 from zeroskip.hw.common.formats import CellKind
 from zeroskip.hw.common.tanh import ARGUMENT_FRAC
 
@@ -253,6 +254,11 @@ class FloatGraph:
     every_step : of a recurrent network: the outputs of all steps leave, not only of the last.
     result_shape : of an output as users get it, which has the elements of ``output`` in the same
         order, for instance (K, length) of a Conv1d; None: (rows,) of a vector, else (C, H, W).
+    whole : of a recurrent network: a sample of the input is a whole sequence, as convolutions over
+        several steps read it. Whose inputs are of steps takes the rows of what they make one after
+        the other, see :func:`.rows_as_steps`, and ``steps`` counts these.
+    sample_axes : order in which the input tensor has the dimensions of ``sample_shape``, where that
+        is another one, for instance (1, 0) of (length, channels); None: as they are.
     """
 
     input_shape: Shape
@@ -263,6 +269,26 @@ class FloatGraph:
     steps: int | None = None
     every_step: bool = False
     result_shape: tuple[int, ...] | None = None
+    whole: bool = False
+    sample_axes: tuple[int, ...] | None = None
+
+    @property
+    def input_steps(self) -> int:
+        """Samples of the input tensor that are one sample of the user's."""
+        return 1 if self.whole else self.steps or 1
+
+    @cached_property
+    def of_sequences(self) -> frozenset[str]:
+        """Tensors of which a sample is a whole sequence, if the input's are."""
+        found = {INPUT} if self.whole else set[str]()
+        for node in self.nodes:
+            if not _takes_steps(node) and found.issuperset(node.inputs):
+                found.add(node.name)
+        return frozenset(found)
+
+    def reads_rows(self, node: FloatNode) -> bool:
+        """Say whether a node takes the rows of what it reads as steps."""
+        return _takes_steps(node) and not self.of_sequences.isdisjoint(node.inputs)
 
     def projection(self, node: FloatNode) -> FloatLinear | None:
         """Return the layer whose outputs of the step before ``node`` reads, if not its own."""
@@ -554,6 +580,9 @@ class QuantGraph(Generic[LayerT]):
     lengths : of a recurrent network, the steps of each sequence of a batch; None: all have
         ``steps``, else none has more.
     result_shape : as in :class:`FloatGraph`; parts of a network have none.
+    whole : as in :class:`FloatGraph`. Of a part of such a network, its layers make whole sequences,
+        whose rows others take as steps; a part that takes steps is as of any recurrent network.
+    sample_axes : as in :class:`FloatGraph`.
     """
 
     input_shape: Shape
@@ -565,14 +594,33 @@ class QuantGraph(Generic[LayerT]):
     every_step: bool = False
     lengths: tuple[int, ...] | None = None
     result_shape: tuple[int, ...] | None = None
+    whole: bool = False
+    sample_axes: tuple[int, ...] | None = None
 
-    def sequences(self, samples: int) -> Sequences:
+    @property
+    def input_steps(self) -> int:
+        """Samples of the input tensor that are one sample of the user's."""
+        return 1 if self.whole else self.steps or 1
+
+    @cached_property
+    def of_sequences(self) -> frozenset[str]:
+        """Tensors of which a sample is a whole sequence, if the input's are."""
+        found = {INPUT} if self.whole else set[str]()
+        for layer in self.layers:
+            if isinstance(layer, QuantConv) and found.issuperset(layer.inputs):
+                found.add(layer.name)
+        return frozenset(found)
+
+    def sequences(self, samples: int, *, whole: bool = False) -> Sequences:
         """Return which samples are of one inference: steps of a sequence, or one alone.
 
         Parameters
         ----------
-        samples : of a tensor.
+        samples : of a tensor of steps.
+        whole : of the input instead, of which a sample may be a whole sequence.
         """
+        if whole and self.whole:
+            samples *= self.steps or 1
         if self.lengths is not None:
             return Sequences(self.lengths)
         return Sequences.equal(samples, self.steps or 1)
@@ -581,6 +629,18 @@ class QuantGraph(Generic[LayerT]):
     def given(self) -> dict[str, Shape]:
         """Shapes (C, H, W) of the tensors that no layer makes, by name."""
         return {INPUT: self.input_shape, **dict(self.sources)}
+
+    def taken(self, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return tensors (samples, C, H, W) of a part of a network as it takes them.
+
+        Of whole sequences that others have made it takes rows, as steps.
+        """
+        own = {name for layer in self.layers for name in (*layer.inputs, layer.name)}
+        return {
+            name: tensor if tensor.shape[1:] == self.shape(name) else rows_as_steps(tensor)
+            for name, tensor in tensors.items()
+            if name in own
+        }
 
     def shape(self, tensor: str) -> Shape:
         """Shape (C, H, W) of a tensor.
@@ -597,6 +657,11 @@ class QuantGraph(Generic[LayerT]):
         name = layer.projection if isinstance(layer, QuantCell) else None
         linears = (one for one in self.layers if isinstance(one, QuantLinear))
         return next((one for one in linears if one.name == name), None)
+
+
+def _takes_steps(node: FloatNode) -> bool:
+    """Say whether a node of a recurrent network takes a vector at each step, not planes."""
+    return isinstance(node, FloatLinear | FloatCell)
 
 
 def dense_macs(layer: QuantLayer) -> int:

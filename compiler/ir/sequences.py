@@ -7,12 +7,25 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Sequences", "Sweep"]
+__all__ = ["Sequences", "Sweep", "row_shape", "rows_as_steps"]
 
 Sweep = Literal["forward", "reverse", "final"]
 """In which order a recurrent layer takes steps. ``reverse``: from the last to the first. ``final``:
 likewise, and its outputs stand in the order in which they are made, so that the last is its final
 state; else they are of the steps at which they stand."""
+
+
+def row_shape(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return the shape of a step of a tensor (C, H, W) whose rows are steps: (C * W, 1, 1)."""
+    channels, _, width = shape
+    return channels * width, 1, 1
+
+
+def rows_as_steps(tensor: NDArray[Any]) -> NDArray[Any]:
+    """Return the rows of planes (n, C, H, W) as steps (n * H, C * W, 1, 1) of sequences."""
+    samples, channels, height, width = tensor.shape
+    steps = tensor.transpose(0, 2, 1, 3)
+    return np.ascontiguousarray(steps).reshape(samples * height, channels * width, 1, 1)
 
 
 class Sequences:

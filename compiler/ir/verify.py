@@ -23,6 +23,7 @@ from zeroskip.compiler.ir.graph import (
     QuantLinear,
     Shape,
 )
+from zeroskip.compiler.ir.sequences import row_shape
 from zeroskip.hw.common.tanh import GATE_BITS
 
 __all__ = ["check_layer", "check_range", "verify_graph"]
@@ -50,7 +51,7 @@ def verify_graph(graph: FloatGraph | QuantGraph[QuantLayer], after: str) -> None
         if not (graph.nodes if isinstance(graph, FloatGraph) else graph.layers):
             raise CompileError("the network has no layer")
         sample = graph.sample_shape
-        inputs = math.prod(graph.input_shape) * (graph.steps or 1)
+        inputs = math.prod(graph.input_shape) * graph.input_steps
         if sample is not None and math.prod(sample) != inputs:
             raise CompileError(
                 f"samples of shape {sample} are not inputs of shape {graph.input_shape}"
@@ -100,9 +101,11 @@ def _verify_quant(graph: QuantGraph[QuantLayer]) -> None:
         _check_made(f"layer {layer.name!r} reads", layer.inputs, made)
         if layer.name in made:
             raise CompileError(f"two layers have the name {layer.name!r}; names must be unique")
-        first = made[layer.inputs[0]]
-        read = (sum(made[name][0] for name in layer.inputs), *first[1:])
-        if read != layer.in_shape or any(made[name][1:] != first[1:] for name in layer.inputs):
+        shapes = [made[name] for name in layer.inputs]
+        if not isinstance(layer, QuantConv) and not graph.of_sequences.isdisjoint(layer.inputs):
+            shapes = [row_shape(shape) for shape in shapes]
+        read = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+        if read != layer.in_shape or any(shape[1:] != shapes[0][1:] for shape in shapes):
             raise CompileError(f"layer {layer.name!r} takes {layer.in_shape}, but gets {read}")
         for name in layer.inputs:
             # The first that reads the network's input says which fraction that has.

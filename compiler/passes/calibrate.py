@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.compute import run_nodes, shapes
 from zeroskip.compiler.ir.graph import INPUT, FloatCell, FloatGraph, FloatLinear
+from zeroskip.compiler.ir.sequences import rows_as_steps
 
 __all__ = ["Observed", "batches", "observe"]
 
@@ -54,13 +55,15 @@ def observe(graph: FloatGraph, samples: NDArray[np.float64]) -> Observed:
     CompileError
         As :func:`.run_nodes`.
     """
-    sizes = {name: math.prod(shape) for name, shape in shapes(graph).items()}
+    found = shapes(graph)
+    sizes = {name: math.prod(shape) for name, shape in found.items()}
     readers = {
         node.name: node.inputs[0]
         for node in graph.nodes
         if isinstance(node, FloatLinear | FloatCell)
     }
     counts = {tensor: np.zeros(sizes[tensor], np.int64) for tensor in readers.values()}
+    seen = dict.fromkeys(counts, 0)
     ranges: dict[str, tuple[float, float]] = {}
 
     def add(name: str, tensor: NDArray[np.float64]) -> None:
@@ -68,11 +71,15 @@ def observe(graph: FloatGraph, samples: NDArray[np.float64]) -> Observed:
         ranges[name] = min(low, float(tensor.min())), max(high, float(tensor.max()))
         if name in counts:
             counts[name] += np.count_nonzero(tensor, axis=0).ravel()
+            seen[name] += len(tensor)
 
-    for batch in batches(samples, max(sizes.values()), graph.steps or 1):
+    for batch in batches(samples, max(sizes.values()), graph.input_steps):
         add(INPUT, batch)
         for node, y in run_nodes(graph, batch):
             add(node.name, y)
-    return Observed(
-        ranges, {layer: counts[tensor] / len(samples) for layer, tensor in readers.items()}
-    )
+    activity = {tensor: count / seen[tensor] for tensor, count in counts.items()}
+    for tensor in graph.of_sequences.intersection(activity):
+        # Of each step, over which what is read of rows is the mean.
+        often = activity[tensor].reshape(1, *found[tensor])
+        activity[tensor] = rows_as_steps(often).mean(axis=0).ravel()
+    return Observed(ranges, {layer: activity[tensor] for layer, tensor in readers.items()})

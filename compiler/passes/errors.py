@@ -83,11 +83,11 @@ def fixed_point_errors(
     acc_bits = {layer.name: arithmetics[layer.node].acc_bits for layer in report.layers}
     meters = {layer.node: _ErrorMeter() for layer in report.layers}
     elements = {name: math.prod(quant.shape(name)) for name in (INPUT, *acc_bits)}
-    nonzero = dict.fromkeys(elements, 0)
+    nonzero, total = dict.fromkeys(elements, 0), dict.fromkeys(elements, 0)
     there: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in elements}
     kept = max(1, _KEPT // sum(elements.values()))
     made = {layer.node: layer for layer in report.layers}
-    for batch in batches(samples, max(elements.values()), graph.steps or 1):
+    for batch in batches(samples, max(elements.values()), graph.input_steps):
         tensors = {INPUT: quantize_input(batch, report.input_frac, act_bits)}
         saturated: dict[str, int] = {}
         for result in layer_results(quant, tensors[INPUT], acc_bits, act_bits):
@@ -95,6 +95,7 @@ def fixed_point_errors(
             saturated[result.layer.name] = int(result.saturated.sum())
         for name, tensor in tensors.items():
             nonzero[name] += int(np.count_nonzero(tensor))
+            total[name] += tensor.size
             there[name].append(tensor[:kept] != 0)
         kept = max(0, kept - len(batch))
         for node, exact in run_nodes(graph, batch):
@@ -102,7 +103,6 @@ def fixed_point_errors(
                 layer = made[node.name]
                 fixed = tensors[layer.name]
                 meters[node.name].add(exact, fixed, layer.out_frac, saturated[layer.name])
-    total = {name: len(samples) * count for name, count in elements.items()}
     layers = tuple(
         dataclasses.replace(
             facts,

@@ -93,6 +93,8 @@ def check_planes(
     # Of a recurrent network, the steps of all samples one behind the other.
     if lengths is not None:
         return Sequences(lengths).joined(samples.reshape(len(samples), -1, *graph.input_shape))
+    if graph.sample_axes is not None:
+        samples = samples.transpose(0, *(1 + axis for axis in graph.sample_axes))
     return samples.reshape(-1, *graph.input_shape)
 
 

@@ -210,13 +210,16 @@ class _Builder:
     ) -> LoweredLayer:
         """Return a layer that makes the output of ``node`` of some tensors of the graph."""
         read = self._read(*inputs)
+        plane = self._shapes[inputs[0]][1:]
         depths = tuple(self._depths[side] for side in read)
+        if self._graph.reads_rows(self._nodes[node]):
+            depths, plane = tuple(depth * plane[1] for depth in depths), (1, 1)
         return LoweredLayer(
             name=name or node,
             node=node,
             inputs=read,
             depths=depths,
-            in_shape=(sum(depths), *self._shapes[inputs[0]][1:]),
+            in_shape=(sum(depths), *plane),
             out_shape=self._shapes[node],
             **fields,
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 from zeroskip.compiler.engine import engine
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLayer
+from zeroskip.compiler.ir.sequences import row_shape
 
 __all__ = ["cut", "sub_graph"]
 
@@ -42,7 +43,7 @@ def sub_graph(graph: QuantGraph[QuantLayer], names: list[str]) -> QuantGraph[Any
 
     Its sources are tensors of other layers that it reads; its outputs, tensors that others read or
     that leave the network, in the network's order where they leave together. Of a recurrent
-    network, others read those of every step.
+    network, others read those of every step; what computes whole sequences is a part of no steps.
     """
     own = set(names)
     layers = tuple(layer for layer in graph.layers if layer.name in own)
@@ -50,14 +51,18 @@ def sub_graph(graph: QuantGraph[QuantLayer], names: list[str]) -> QuantGraph[Any
     others = [layer.inputs for layer in graph.layers if layer.name not in own]
     passed = [name for inputs in others for name in inputs if name in own]
     leaving = [*passed, *(name for name in graph.outputs if name in own)]
-    sources = tuple((name, graph.shape(name)) for name in read if name != INPUT)
+    whole = not graph.of_sequences.isdisjoint(own)
+    shapes = {name: graph.shape(name) for name in read}
+    if not whole:
+        shapes |= {name: row_shape(shapes[name]) for name in graph.of_sequences.intersection(read)}
     return QuantGraph(
         graph.input_shape,
         layers,
         tuple(dict.fromkeys(leaving)),
         graph.sample_shape,
-        sources,
-        graph.steps,
-        graph.every_step or bool(passed),
+        tuple((name, shape) for name, shape in shapes.items() if name != INPUT),
+        None if whole else graph.steps,
+        not whole and (graph.every_step or bool(passed)),
         graph.lengths,
+        whole=whole,
     )

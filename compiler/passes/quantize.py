@@ -114,6 +114,8 @@ def quantize(
         steps=graph.steps,
         every_step=graph.every_step,
         result_shape=graph.result_shape,
+        whole=graph.whole,
+        sample_axes=graph.sample_axes,
     )
     return quant, report
 

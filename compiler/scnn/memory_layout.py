@@ -9,17 +9,21 @@ import numpy as np
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn.run import Channels, ScnnRun, TileLayout
 
-__all__ = ["MemoryLayout", "count_beats", "memory_layouts"]
+__all__ = ["MemoryLayout", "count_beats", "layouts_of_rows", "memory_layouts"]
 
 _MOST_ROOM = 2
 """A tensor takes this many times the room that its values need, at most."""
+
+_ROW_BYTES = 256
+"""Bytes of which a row of all channels has a whole number, for parts whose rows are of other
+sizes."""
 
 _Part = tuple[Channels, TileLayout]
 
 
 @dataclass(frozen=True)
 class MemoryLayout:
-    """How a tensor lies in memory: channels (phases of them), rows, columns.
+    """How a tensor lies in memory: channels (phases of them), rows, columns; or rows first.
 
     Parameters
     ----------
@@ -29,6 +33,7 @@ class MemoryLayout:
         there is nothing between values.
     tiles : of a row; the last has what is left of it. 1 if ``tile`` is 0.
     lanes : values of a beat.
+    row : values from a row of all channels to the next, if rows come first, then channels; else 0.
     """
 
     phases: tuple[int, int]
@@ -38,6 +43,7 @@ class MemoryLayout:
     tile: int
     tiles: int
     lanes: int
+    row: int = 0
 
     @property
     def step(self) -> int:
@@ -47,15 +53,22 @@ class MemoryLayout:
     @property
     def pitch(self) -> int:
         """Values from a row to the next."""
+        if self.row:
+            return self.row
         if not self.tile:
             return self.width
         rest = self.width - (self.tiles - 1) * self.tile
         return (self.tiles - 1) * self.step + -(-rest // self.lanes) * self.lanes
 
     @property
+    def channel(self) -> int:
+        """Values from a channel to the next."""
+        return self.width if self.row else self.height * self.pitch
+
+    @property
     def size(self) -> int:
         """Values that there is room for."""
-        return self.channels * self.height * self.pitch
+        return self.height * self.row or self.channels * self.channel
 
     def column(self, x: Any) -> Any:
         """Return the place of a column in its row."""
@@ -86,14 +99,14 @@ class MemoryLayout:
 
         ``first`` is the tensor's first value.
         """
-        row = (part.start * self.height + layout.y0) * self.pitch
+        row = part.start * self.channel + layout.y0 * self.pitch
         return {
             "first": first + row + int(self.column(layout.x0)),
             "tile_x": self.step if self.tile else layout.tile_w,
             "tile_y": layout.tile_h * self.pitch,
             "block": 0,
             "block_row": 0,
-            "channel": self.height * self.pitch,
+            "channel": self.channel,
             "row": self.pitch,
             "rows": layout.sy * self.pitch,
         }
@@ -159,6 +172,24 @@ def memory_layouts(
             lies = _in_phases(lies, parts)
         found[name] = lies if name in plain else _in_tiles(lies, parts)
     return found
+
+
+def layouts_of_rows(graph: QuantGraph[QuantConv], lanes: int, bits: int) -> dict[str, MemoryLayout]:
+    """Say how outputs lie whose rows others take as steps: a row of all of them, then the next.
+
+    Parameters
+    ----------
+    graph : of the part.
+    lanes, bits : values of a beat, and bits of a value there.
+    """
+    shapes = {name: graph.shape(name) for name in graph.outputs}
+    whole = sum(channels * width for channels, _, width in shapes.values())
+    size = _ROW_BYTES * 8 // bits
+    row = -(-whole // size) * size
+    return {
+        name: MemoryLayout((1, 1), *shape, tile=0, lanes=lanes, row=row)
+        for name, shape in shapes.items()
+    }
 
 
 def _in_phases(lies: MemoryLayout, moved: Sequence[_Part]) -> MemoryLayout:

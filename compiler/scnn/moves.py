@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.engine import Order, SramData
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
-from zeroskip.compiler.scnn.memory_layout import count_beats, memory_layouts
+from zeroskip.compiler.scnn.memory_layout import count_beats, layouts_of_rows, memory_layouts
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
 from zeroskip.compiler.system.moves import (
     Load,
@@ -166,14 +166,18 @@ class _Memory:
         self._output = "+".join(graph.outputs)
         self._between: dict[str, None] = {}
         self._lies = memory_layouts(graph, runs, self._lanes, shared)
+        if graph.whole:
+            bits = 8 * word_bytes(self._p.act_bits)
+            self._lies |= layouts_of_rows(graph, self._lanes, bits)
         self._first: dict[str, int] = {}
         total = 0
         for name in graph.outputs:
             if name not in self._first:
                 lies = self._lies[name]
                 self._first[name] = -(-total // self._lanes) * self._lanes if lies.tile else total
-                total = self._first[name] + lies.size
-        self._total = total
+                # Behind one another are whole tensors, or what they have in a row.
+                total = self._first[name] + (lies.channels * lies.width if lies.row else lies.size)
+        self._total = self._lies[graph.outputs[0]].size if graph.whole else total
 
     def bring(self, run: str, loads: Sequence[ActLoad]) -> Iterator[Move]:
         """Give the moves that load activations from memory before a run.
@@ -254,20 +258,24 @@ class _Memory:
         fracs |= {layer.name: layer.out_frac for layer in graph.layers}
         members = graph.outputs if name == self._output else (name,)
         positions: list[NDArray[np.int64]] = []
+        rows_first = graph.whole and name == self._output
         for member in members:
             places = self._places(member)
             order = self._orders.get(member)
             if order is not None and name == self._output:
                 places = places[np.argsort(order)]
             first = self._first[member] if name == self._output else 0
-            positions.append(first + places.reshape(-1))
+            if rows_first:
+                height = graph.shape(member)[1]
+                places = places.reshape(len(places), height, -1).swapaxes(0, 1)
+            positions.append(first + places.reshape(len(places) if rows_first else 1, -1))
         return RowTensor(
             name=name,
             rows=self._rows(name),
             lanes=self._lanes,
             bits=8 * word_bytes(self._p.act_bits),
             frac=fracs[members[0]],
-            positions=np.concatenate(positions).astype(np.int64),
+            positions=np.concatenate(positions, axis=1).ravel().astype(np.int64),
         )
 
     def _places(self, tensor: str) -> NDArray[np.int64]:
@@ -277,7 +285,7 @@ class _Memory:
         sy, sx = lies.phases
         c, y, x = np.ogrid[:channels, :height, :width]
         of_phase = (c * sy + y % sy) * sx + x % sx
-        places = (of_phase * lies.height + y // sy) * lies.pitch + lies.column(x // sx)
+        places = of_phase * lies.channel + y // sy * lies.pitch + lies.column(x // sx)
         return places.reshape(channels, -1)
 
     def _rows(self, name: str) -> int:

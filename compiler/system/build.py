@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.base.staging import staged_directory
@@ -174,7 +176,7 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
         blocks=tuple(layout.blocks.values()),
         lists=entries[: 1 + BUFFERS],
         bounded=entries[1 + BUFFERS :],
-        input=_tensor_entry(moves.tensors[0], port),
+        input=_tensor_entry(_as_given(moves.tensors[0], image), port),
         output=_tensor_entry(moves.tensors[-1], port),
         sha256=hashlib.sha256(memory).hexdigest(),
     )
@@ -281,6 +283,16 @@ def _moved(rows: RowsIn | RowsOut, sizes: dict[tuple[int, str], int], beat: int)
     if rows.beats is None:
         return -(-rows.rows * sizes[rows.engine, rows.tensor] // beat) * beat
     return rows.beats * beat
+
+
+def _as_given(tensor: RowTensor, image: Image) -> RowTensor:
+    """Return the input with elements in the order in which a sample has them."""
+    axes = image.graph.sample_axes
+    if axes is None:
+        return tensor
+    moved = [image.sample_shape[axis] for axis in axes]
+    positions = tensor.positions.reshape(moved).transpose(np.argsort(axes))
+    return replace(tensor, positions=positions.ravel())
 
 
 def _tensor_entry(tensor: RowTensor, port: SystemParams) -> TensorEntry:

@@ -133,7 +133,8 @@ class _EieEnergy(EnergyModel[EiePart]):
         spent, counters = run_image(part, full)
         counted = by_layer(part.passes, len(part.layers), counters)
         every = Counts(spent[:, None], counted, np.zeros_like(spent))
-        filled = {name: filling(values) for name, values in tensors.items()}
+        taken = part.graph.taken(tensors)
+        filled = {name: filling(values) for name, values in taken.items()}
         pairs = [
             (layer, (read[number], read[part.vector(number, past=True)]))
             for number, layer in enumerate(part.layers)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.image.image import Image
+from zeroskip.compiler.ir.fixed import concatenate
 from zeroskip.hw.eie.host import StallClass
 from zeroskip.sim.eie.contents import eie_problems
 from zeroskip.sim.eie.cycles.image import run_image
@@ -115,10 +116,12 @@ class _Eie(Machine[EiePart]):
 def vectors(part: EiePart, tensors: Tensors) -> list[NDArray[np.int64]]:
     """Return the input and each layer's output, (n, elements), as far as ``tensors`` have them."""
     found: list[NDArray[np.int64]] = []
-    for inputs in (*(layer.inputs for layer in part.layers), (part.layers[-1].name,)):
+    final = part.layers[-1]
+    read = [(layer.inputs, layer.in_shape) for layer in part.layers]
+    for inputs, shape in (*read, ((final.name,), final.out_shape)):
         if any(name not in tensors for name in inputs):
             break
-        joined = np.concatenate([tensors[name] for name in inputs], axis=1)
+        joined = concatenate(tensors, inputs, shape)
         found.append(joined.reshape(len(joined), -1))
     return found
 

@@ -210,8 +210,11 @@ def _piece(
     }
     values = {key: None if count > _MOST_VALUES else count for key, count in counts.items()}
     nodes = tuple(map(_with_signs, graph.nodes))
-    plain = dataclasses.replace(graph, nodes=nodes)
-    shape = graph.sample_shape or graph.input_shape
+    shape, plain = graph.sample_shape or graph.input_shape, dataclasses.replace(graph, nodes=nodes)
+    if graph.sample_axes is not None:
+        # Dimensions of these samples are in the input's order already.
+        shape = graph.input_steps, *graph.input_shape
+        plain = dataclasses.replace(plain, sample_shape=shape, sample_axes=None)
     first = {array.engine: array.params for array in reversed(arrays)}
     widths = arithmetics(plain, *first.values())
     rounded, _ = quantize(plain, samples.reshape(-1, *shape), widths)
@@ -252,10 +255,11 @@ _Parts = Sequence[tuple[str, QuantGraph[Any], _Piece]]
 def _work(kind: str, parts: _Parts) -> list[ExploredLayer]:
     found: list[ExploredLayer] = []
     for own, part, piece in parts:
+        nonzeros = part.taken(piece.nonzeros)
         for layer in part.layers if own == kind else ():
-            x = np.concatenate([piece.nonzeros[name] for name in layer.inputs], axis=1)
+            x = np.concatenate([nonzeros[name] for name in layer.inputs], axis=1)
             x = x.reshape(len(x), *layer.in_shape)
-            past, nnz = past_of(layer, piece.nonzeros), layer.nonzeros
+            past, nnz = past_of(layer, nonzeros), layer.nonzeros
             found.append(
                 ExploredLayer(
                     name=layer.name,
@@ -304,8 +308,9 @@ def _estimate(
         found: list[LayerEstimate] = []
         for own, part, piece in parts:
             if own == kind:
-                job = _job(part, piece, options)
-                found += machine(kind).estimator.layers(part, params, job, piece.nonzeros)
+                nonzeros = part.taken(piece.nonzeros)
+                job = _job(part, nonzeros, options)
+                found += machine(kind).estimator.layers(part, params, job, nonzeros)
         return found
 
     estimate = ArrayEstimate(
@@ -344,13 +349,15 @@ def _energy(estimate: ArrayEstimate) -> list[LayerEnergy] | None:
     ]
 
 
-def _job(part: QuantGraph[Any], piece: _Piece, options: Mapping[str, Any]) -> Job:
+def _job(
+    part: QuantGraph[Any], nonzeros: Mapping[str, NDArray[np.bool_]], options: Mapping[str, Any]
+) -> Job:
     return Job(
         options=options,
-        densities={name: float(values.mean()) for name, values in piece.nonzeros.items()},
+        densities={name: float(values.mean()) for name, values in nonzeros.items()},
         activity={
             layer.name: np.concatenate([
-                piece.nonzeros[name].mean(axis=0).ravel() for name in layer.inputs
+                nonzeros[name].mean(axis=0).ravel() for name in layer.inputs
             ])
             for layer in part.layers
         },

@@ -19,13 +19,13 @@ def run_golden(image: Image, planes: NDArray[np.int64]) -> Result:
     image : the compiled network.
     planes : (n, C, H, W) int64, inputs in fixed point.
     """
-    tensors, sequences = {INPUT: planes}, image.graph.sequences(len(planes))
+    tensors, sequences = {INPUT: planes}, image.graph.sequences(len(planes), whole=True)
     parts: list[PartResult] = []
     for part in image.parts:
         computed: dict[str, NDArray[np.int64]] = {}
         saturated: dict[str, NDArray[np.int64]] = {}
         for layer in part.graph.layers:
-            x = concatenate(tensors, layer.inputs)
+            x = concatenate(tensors, layer.inputs, layer.in_shape)
             y, clipped = run_layer(
                 layer,
                 x,

@@ -75,9 +75,9 @@ def _answers(graph: FloatGraph, x: ArrayLike) -> NDArray[np.int64]:
     samples, steps = check_planes(x, graph, "input"), graph.steps or 1
     largest = max(math.prod(shape) for shape in shapes(graph).values())
     found: list[NDArray[np.int64]] = []
-    for batch in batches(samples, largest, steps):
+    for batch in batches(samples, largest, graph.input_steps):
         y = next(y for node, y in run_nodes(graph, batch) if node.name == graph.output)
-        of_steps = y.reshape(len(batch) // steps, steps, -1)
+        of_steps = y.reshape(len(y) // steps, steps, -1)
         outputs = of_steps.reshape(len(of_steps), -1) if graph.every_step else of_steps[:, -1]
         found.append(outputs.argmax(axis=1))
     return np.concatenate(found)

@@ -136,7 +136,7 @@ def test_drawn_planes(data_bits: int, params: ScnnParams, seeds: Iterable[int]) 
 def test_both_engines(draw_network: DrawNetwork, data_bits: int) -> None:
     """Linear layers behind convolutions: of both, some in several runs; outputs as golden's.
 
-    Then recurrent layers behind convolutions of each step.
+    Then recurrent layers behind convolutions of each step, and of whole sequences.
     """
     runs = np.zeros(2, int)
     for seed in range(data_bits, data_bits + 6):
@@ -148,8 +148,8 @@ def test_both_engines(draw_network: DrawNetwork, data_bits: int) -> None:
         assert found.times == 2 * (1 + len(planes))
         runs = np.maximum(runs, [len(part.loads) for part in image.parts])
     assert (runs > 1).all()
-    for seed in range(data_bits, data_bits + 3):
-        image, planes, rng = draw_frames(seed)
+    for seed in range(data_bits, data_bits + 6):
+        image, planes, rng = draw_frames(seed, whole=seed % 2 == 1)
         x = real(image, planes).reshape(-1, *image.sample_shape)
         port, settings = SystemParams(data_bits=data_bits), draw_settings(rng, seed)
         found = verify_system(image, x, port, settings)

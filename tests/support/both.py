@@ -14,7 +14,7 @@ from zeroskip.base.errors import CompileError
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import QuantCell, QuantGraph, QuantLinear
-from zeroskip.compiler.ir.sequences import Sweep
+from zeroskip.compiler.ir.sequences import Sweep, row_shape
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["draw_both", "draw_frames", "real"]
@@ -68,8 +68,12 @@ def draw_both(
     raise AssertionError(f"seed {seed}: no network fits")
 
 
-def draw_frames(seed: int) -> tuple[Image, NDArray[np.int64], np.random.Generator]:
+def draw_frames(
+    seed: int, *, whole: bool = False
+) -> tuple[Image, NDArray[np.int64], np.random.Generator]:
     """Draw convolutions of single steps, and a recurrent layer behind them, or two directions.
+
+    With ``whole``, convolutions are of whole sequences, whose steps are rows of what they make.
 
     Returns
     -------
@@ -83,6 +87,9 @@ def draw_frames(seed: int) -> tuple[Image, NDArray[np.int64], np.random.Generato
         made = next(layer for layer in graph.layers if layer.name in graph.outputs)
         shape = graph.shape(graph.outputs[0])
         in_shape = (sum(graph.shape(name)[0] for name in graph.outputs), *shape[1:])
+        if whole:
+            steps, in_shape = shape[1], row_shape(in_shape)
+            elements = in_shape[0]
         cells: list[QuantCell] = []
         for sweep in _SWEEPS[seed % len(_SWEEPS)]:
             units = int(rng.integers(1, 9))
@@ -99,7 +106,8 @@ def draw_frames(seed: int) -> tuple[Image, NDArray[np.int64], np.random.Generato
             graph,
             layers=(*graph.layers, *cells),
             outputs=tuple(cell.name for cell in cells),
-            sample_shape=(steps, *graph.input_shape),
+            sample_shape=graph.input_shape if whole else (steps, *graph.input_shape),
+            whole=whole,
             steps=steps,
             every_step=bool(rng.integers(0, 2)),
         )
@@ -107,7 +115,7 @@ def draw_frames(seed: int) -> tuple[Image, NDArray[np.int64], np.random.Generato
             image = compile_quantized(network, {"scnn": SCNN, "eie": EIE}, name="net")
         except CompileError:
             continue
-        samples = steps * int(rng.integers(1, 4))
+        samples = (1 if whole else steps) * int(rng.integers(1, 4))
         return image, draw_planes(rng, graph.input_shape, samples, SCNN, low=SCNN.min_act), rng
     raise AssertionError(f"seed {seed}: no network fits")
 

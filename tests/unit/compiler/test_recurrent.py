@@ -305,15 +305,15 @@ class Given(nn.Module):
         return self.rnn(x, self.state)[0]
 
 
-class Planes(nn.Module):
-    """A convolution over steps and values at once."""
+class Before(nn.Module):
+    """A recurrent layer before something else."""
 
-    def __init__(self) -> None:
+    def __init__(self, behind: nn.Module) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+        self.rnn, self.behind = nn.LSTM(5, 7, batch_first=True), behind
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv(x.unsqueeze(1)).squeeze(1)
+        return self.behind(self.rnn(x)[0].transpose(1, 2))
 
 
 class Behind(nn.Module):
@@ -343,12 +343,8 @@ class Behind(nn.Module):
         (Other(nn.RNN(5, 7, batch_first=True), ""), "'rnn_tanh' .* is not supported"),
         (Other(nn.LSTM(5, 7, batch_first=True), "mean"), "'mean' .* is not supported"),
         (
-            Behind(nn.Conv1d(5, 5, 3, padding=1)),
-            r"'conv1d' .*in module 'before'\) is not supp.*compile what is before the rec",
-        ),
-        (
-            Behind(Planes()),
-            r"'unsqueeze' .*where convolutions read several, compile what is before",
+            Before(nn.Conv1d(7, 7, 3, padding=1)),
+            r"'conv1d' .*in module 'behind'\) .*it can come before the first recurrent layer",
         ),
         (Behind(nn.Embedding(9, 5)), r"\(give the network what it makes, or one-hot vectors"),
         (Other(nn.LSTM(5, 7, batch_first=True), "state"), "'select.*' .*: only a step"),
