@@ -89,7 +89,8 @@ def find_over_steps(
     part = dataclasses.replace(graph, outputs=(output,), nodes=tuple(nodes[: last + 1]))
     live = live_nodes(part)
     network, columns = Walk(Reader(part), live).run_steps()
-    made = frozenset(name for node in live for name in node.outputs)
+    # What is made of parameters alone may be read behind, too.
+    made = frozenset(name for node in live for name in node.outputs if name in reached)
     whole = [node for node in network.nodes if not isinstance(node, _Planes)]
     if whole:
         raise CompileError(

@@ -31,11 +31,15 @@ _MOVES = ("select", "transpose", "permute", "slice", *SHAPES)
 _KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, *CONCATS, "relu", "add", "unbind"}
 """What may be done to steps of a sequence."""
 
+_PLAIN = ("rnn_tanh", "rnn_relu", "rnn_tanh_cell", "rnn_relu_cell")
+"""Recurrent layers without gates."""
+
 _OF_PLANES = (
     "it can come before the first recurrent layer; compile what is behind recurrent layers as an "
     "image of its own, and give it what that of the rest makes"
 )
 _WAYS_OUT = {
+    **dict.fromkeys(_PLAIN, "an LSTM or a GRU can be trained in its place"),
     "embedding": "give the network what it makes, or one-hot vectors with a Linear in its place",
     **dict.fromkeys(
         ("conv1d", "conv2d", "convolution", "batch_norm", "max_pool1d", "max_pool2d", "avg_pool1d",
@@ -47,7 +51,7 @@ _WAYS_OUT = {
 
 def has_cells(nodes: list[Node]) -> bool:
     """Say whether a network has a recurrent layer."""
-    return any(node.base in {*_LAYERS, *_CELLS, "rnn_tanh", "rnn_relu"} for node in nodes)
+    return any(node.base in {*_LAYERS, *_CELLS, *_PLAIN} for node in nodes)
 
 
 @dataclass

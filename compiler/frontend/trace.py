@@ -25,6 +25,9 @@ _REASONS = {
     "on the arrays does the same for every input",
     "uninitialized parameter": "it has lazy modules whose sizes are not known yet; call it once "
     "with a sample before",
+    "zeros(): argument 'size' failed to unpack": "it makes a tensor whose size is the value of "
+    "another, as a recurrent layer of packed sequences does: let that take padded ones, and give "
+    "their lengths to run",
 }
 """What to say instead of torch's own words, by what these contain."""
 

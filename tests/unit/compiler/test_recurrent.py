@@ -316,6 +316,19 @@ class Before(nn.Module):
         return self.behind(self.rnn(x)[0].transpose(1, 2))
 
 
+class Packed(nn.Module):
+    """A recurrent layer of packed sequences."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(5, 7, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        lengths = [x.shape[1]] * x.shape[0]
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+        return nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True)[0]
+
+
 class Behind(nn.Module):
     """A layer behind something else."""
 
@@ -346,6 +359,7 @@ class Behind(nn.Module):
             Before(nn.Conv1d(7, 7, 3, padding=1)),
             r"'conv1d' .*in module 'behind'\) .*it can come before the first recurrent layer",
         ),
+        (Packed(), "as a recurrent layer of packed sequences does: .*give their lengths to run"),
         (Behind(nn.Embedding(9, 5)), r"\(give the network what it makes, or one-hot vectors"),
         (Other(nn.LSTM(5, 7, batch_first=True), "state"), "'select.*' .*: only a step"),
         (
