@@ -187,7 +187,7 @@ def layouts_of_rows(graph: QuantGraph[QuantConv], lanes: int, bits: int) -> dict
     size = _ROW_BYTES * 8 // bits
     row = -(-whole // size) * size
     return {
-        name: MemoryLayout((1, 1), *shape, tile=0, lanes=lanes, row=row)
+        name: MemoryLayout((1, 1), *shape, tile=0, tiles=1, lanes=lanes, row=row)
         for name, shape in shapes.items()
     }
 
