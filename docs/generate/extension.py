@@ -20,6 +20,7 @@ _PAGES = {
     "python": "generate.api",
     "eie-evaluation": "generate.evaluations",
     "history": "generate.history",
+    "lstm": "generate.recurrent",
     "scnn-evaluation": "generate.evaluations",
     "metrics": "generate.metrics",
     "own-array": "generate.arrays",

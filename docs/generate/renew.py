@@ -49,6 +49,8 @@ COMMANDS: dict[str, dict[str, str]] = {
             ),
         }.items()
     },
+    # The second needs the package aeon.
+    "lstm": {"cells": "bench lstm", "vowels": "bench lstm --task vowels"},
     "scnn": {"all": "bench --engine scnn"},
     "scnn-rtl": {
         "all": "bench --engine scnn --alone --on rtl "
