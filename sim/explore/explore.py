@@ -363,7 +363,7 @@ def _job(
         },
         report={},
         progress=silent,
-        nonzero=piece.nonzeros,
+        nonzero=nonzeros,
     )
 
 
