@@ -1,6 +1,7 @@
 """Proofs about hardware, for all inputs and any number of cycles."""
 
 import importlib.util
+import resource
 import subprocess
 from collections.abc import Iterable, Mapping
 from functools import reduce
@@ -22,6 +23,9 @@ PROVED = "Property proved.|Networks are equivalent."
 
 FAILS = r"was asserted in frame"
 """What the prover says where inputs lead to ``bad``."""
+
+_SECONDS = 400
+"""Of CPU, after which a proof is given up."""
 
 
 class Watched(wiring.Component):
@@ -96,7 +100,7 @@ def prove(design: wiring.Component, folder: Path) -> str:
         *("abc -g AND", "opt_clean", "aigmap", "write_aiger -zinit top.aig"),
     ]
     run_yosys(commands, folder)
-    method = "bmc3 -F 6 -T 400; ind -F 2 -T 400" if inside else "pdr -T 400"
+    method = "bmc3 -F 6; ind -F 2" if inside else "pdr"
     found = importlib.util.find_spec("pyosys")
     assert found is not None
     assert found.origin is not None
@@ -105,5 +109,7 @@ def prove(design: wiring.Component, folder: Path) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
+        # The prover's own limit counts the time in which others have the cores, too.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS)),
     )
     return done.stdout
