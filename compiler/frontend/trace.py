@@ -48,6 +48,16 @@ def graph_of_module(module: nn.Module, example_input: Any) -> Graph:
     """
     if not isinstance(module, nn.Module):
         raise InputError(f"module must be a torch.nn.Module, not {type(module).__name__}")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise InputError(
+            "module must be a torch.nn.Module as it was before torch.jit, not a "
+            f"{type(module).__name__}"
+        )
+    if isinstance(example_input, tuple | dict):
+        raise InputError(
+            "example_input must be one tensor or array, as a network has one input, not a "
+            f"{type(example_input).__name__} of {len(example_input)}"
+        )
     try:
         example = torch.as_tensor(example_input).detach()
     except (TypeError, ValueError, RuntimeError) as error:
@@ -92,7 +102,10 @@ def graph_of_program(program: ExportedProgram) -> Graph:
         if spec.kind is InputKind.USER_INPUT:
             inputs.append(spec.arg.name)
         elif spec.kind in _TENSOR_KINDS and spec.target is not None:
-            array = stored[spec.target].detach().to(torch.float64).cpu().numpy()
+            found = stored[spec.target].detach()
+            # Pruned weights may be kept in a sparse layout.
+            whole = found if found.layout == torch.strided else found.to_dense()
+            array = whole.to(torch.float64).cpu().numpy()
             tensors[spec.arg.name] = Tensor(spec.target, array)
         else:
             raise CompileError(f"the module needs {spec.arg.name!r}, which is not a tensor")

@@ -38,6 +38,7 @@ _TORCH_NAMES = {
     "Selu": "selu",
     "Celu": "celu",
     "Gelu": "gelu",
+    "Erf": "gelu",
     "Mish": "mish",
     "Softplus": "softplus",
     "BNLL": "softplus",

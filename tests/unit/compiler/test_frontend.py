@@ -266,6 +266,15 @@ def test_pruned_by_torch() -> None:
     assert layer.name == "0"
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta:UserWarning")
+def test_weights_in_a_sparse_layout() -> None:
+    module = nn.Linear(4, 3).eval()
+    weight = module.weight.detach() * (module.weight.detach() > 0)
+    module.weight = nn.Parameter(weight.to_sparse_csr())
+    (layer,) = chain(import_module(module, torch.zeros(1, 4)))
+    np.testing.assert_array_equal(layer.weight, weight.numpy())
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_dtypes(dtype: torch.dtype, tmp_path: Path) -> None:
     module = linear(6, 4).to(dtype)
@@ -476,6 +485,11 @@ def test_not_finite_norm() -> None:
     [
         ("resnet", torch.zeros(1, 2), "module must be a torch.nn.Module, not str"),
         (nn.Linear(2, 2), "zero", "example_input must be one tensor or array"),
+        (
+            nn.Linear(2, 2),
+            (torch.zeros(1, 2), torch.zeros(1, 2)),
+            "example_input must be one tensor or array, as a network has one input, not a tuple",
+        ),
         (nn.Linear(2, 2), torch.zeros(1, 2, dtype=torch.int32), "not int32 of shape"),
         (nn.Linear(2, 2), torch.zeros(0, 2), r"not float32 of shape \(0, 2\)"),
         (nn.Linear(2, 2), torch.tensor(1.0), r"not float32 of shape \(\)"),

@@ -397,6 +397,7 @@ REFUSED: dict[str, tuple[Callable[[Net], str], str]] = {
     ),
     "leaky": (lambda n: n.add("LeakyRelu", "x"), r"\(LeakyRelu.*use ReLU"),
     "elu": (lambda n: n.add("Elu", "x"), r"\(Elu.*not that of a ReLU; use ReLU"),
+    "erf of a gelu": (lambda n: n.add("Erf", "x"), r"\(Erf.*use ReLU"),
     "mish": (lambda n: n.add("Mish", "x"), r"\(Mish.*not that of a ReLU; use ReLU"),
     "two activations": (lambda n: n.add("Mul", "x", "x"), "only additions of two tensors"),
     "indices": (
