@@ -12,7 +12,7 @@ from scipy.sparse import csc_array
 from zeroskip.compiler.ir.cells import SUMS, argument_shifts, step_cell
 from zeroskip.compiler.ir.changes import next_references, references
 from zeroskip.compiler.ir.graph import INPUT, QuantCell, QuantConv, QuantGraph, QuantLayer, Shape
-from zeroskip.compiler.ir.sequences import Sequences, rows_as_steps
+from zeroskip.compiler.ir.sequences import Sequences, row_shape, rows_as_steps
 from zeroskip.compiler.ir.windows import convolve, maxima
 
 __all__ = [
@@ -126,14 +126,14 @@ def concatenate(
     ----------
     tensors : by name.
     names : of those that are read.
-    shape : (C, H, W) in which they are read. If tensors have others, their rows are read as steps:
-        of a recurrent network behind convolutions of whole sequences.
+    shape : (C, H, W) in which they are read. If that is the shape of their rows, these are read as
+        steps: of a recurrent network behind convolutions of whole sequences.
     """
     if missing := [name for name in names if name not in tensors]:
         raise ValueError(f"tensor {missing[0]!r} must be made before it is read")
     found = [tensors[name] for name in names]
     whole = (sum(tensor.shape[1] for tensor in found), *found[0].shape[2:])
-    if shape is not None and len(whole) == len(shape) and whole != shape:
+    if len(whole) == 3 and whole != shape == row_shape(whole):
         found = [rows_as_steps(tensor) for tensor in found]
     return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
