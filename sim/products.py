@@ -48,10 +48,7 @@ def act_macs(
         return (read.sum(axis=1) + before.sum(axis=1)) * layer.weight_rows
     if isinstance(layer, QuantLinear):
         return np.count_nonzero(x.reshape(len(x), -1), axis=1) * layer.shape[0]
-    rows, columns = layer.weight.shape[2:]
-    own = np.zeros(layer.weight.shape, np.bool_)
-    own[:, :, : rows : layer.dilation[0], : columns : layer.dilation[1]] = True
-    return _reached(layer, x, own)
+    return _reached(layer, x, layer.weight_places)
 
 
 def past_of(layer: QuantLayer, tensors: Mapping[str, NDArray[Any]]) -> NDArray[Any] | None:

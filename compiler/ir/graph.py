@@ -372,8 +372,35 @@ class QuantConv:
 
     @property
     def num_weights(self) -> int:
-        """Weights of the layer, pruned ones included and holes of its dilation not."""
-        return int(np.prod(self.weight.shape[:2])) * int(np.prod(self.kernel))
+        """Weights of the layer, pruned ones included: those that are there."""
+        return int(np.count_nonzero(self.weight_places))
+
+    @property
+    def weight_places(self) -> NDArray[np.bool_]:
+        """(K, C // groups, R, S): where the network has weights, pruned ones included.
+
+        It has none in the holes of a dilated kernel, and of a tensor that is added as it is only
+        the 1 of each channel.
+        """
+        down, across = self.dilation
+        found = np.zeros(self.weight.shape, np.bool_)
+        found[:, :, ::down, ::across] = True
+        depth, end = self.weight.shape[:2]
+        if len(self.inputs) > 1 and self.groups == 1 and self.op == "add":
+            while end >= depth and self._adds(end - depth, end):
+                found[:, end - depth : end] = self.weight[:, end - depth : end] != 0
+                end -= depth
+        return found
+
+    def _adds(self, begin: int, end: int) -> bool:
+        """Say if each output takes one of these input channels, once, and nothing else of them."""
+        own = self.weight[:, begin:end]
+        ones = own.diagonal()  # (R, S, K)
+        return (
+            np.count_nonzero(own) == len(own)
+            and bool((ones.sum(axis=(0, 1)) == 1 << max(0, self.weight_frac)).all())
+            and np.count_nonzero(ones.any(axis=2)) == 1
+        )
 
     @property
     def nonzeros(self) -> int:

@@ -200,9 +200,7 @@ def _piece(
     graph: FloatGraph, samples: NDArray[np.float64], arrays: Sequence[ExploredArray]
 ) -> _Piece:
     """Run a network in float; put weights of few values into it, zeros where they were."""
-    nonzeros = {INPUT: samples != 0}
-    for node, y in run_nodes(graph, samples):
-        nonzeros[node.name] = y != 0
+    there = {node.name: y != 0 for node, y in run_nodes(graph, samples)}
     counts = {
         node.name: max(distinct_values(weight, _MOST_VALUES) for weight in _weights(node))
         for node in graph.nodes
@@ -217,7 +215,9 @@ def _piece(
         plain = dataclasses.replace(plain, sample_shape=shape, sample_axes=None)
     first = {array.engine: array.params for array in reversed(arrays)}
     widths = arithmetics(plain, *first.values())
-    rounded, _ = quantize(plain, samples.reshape(-1, *shape), widths)
+    rounded, report = quantize(plain, samples.reshape(-1, *shape), widths)
+    # A convolution that also does an addition makes what that has behind it.
+    nonzeros = {INPUT: samples != 0} | {facts.name: there[facts.node] for facts in report.layers}
     layers = tuple(
         dataclasses.replace(layer, codebook=None)
         if isinstance(layer, QuantConv) and values.get(layer.name, 0) is None

@@ -155,14 +155,15 @@ def _fill(part: ScnnPart) -> ScnnPart | None:
 
 
 def _filled(layer: QuantConv) -> QuantConv:
-    """Give each weight that is 0 the smallest that is not."""
+    """Give each weight of the network that is 0 the smallest that is not."""
     there: NDArray[np.int64] = np.abs(layer.weight[layer.weight != 0])
     least = int(there.min()) if there.size else 1
     least = least if least in layer.weight else -least
     book = layer.codebook
     if book is not None and least not in book:
         book = np.append(book, least)
-    return replace(layer, weight=np.where(layer.weight == 0, least, layer.weight), codebook=book)
+    pruned = layer.weight_places & (layer.weight == 0)
+    return replace(layer, weight=np.where(pruned, least, layer.weight), codebook=book)
 
 
 def access_events(
@@ -261,7 +262,7 @@ def dense_activity(p: ScnnParams, layer: QuantConv, useful: float, array: Array)
     array : its flip-flops.
     """
     outs, rows, columns = layer.out_shape
-    depth = layer.weight.shape[1] * layer.kernel[0] * layer.kernel[1]
+    depth = layer.num_weights // outs
     parts = -(-depth // p.mults)
     cycles = outs * parts * -(-rows // p.pes_y) * -(-columns // p.pes_x)
     outputs = outs * rows * columns

@@ -17,14 +17,16 @@ from zeroskip.cli.guard import run_guarded
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.engine import engine
 from zeroskip.compiler.image.image import Image
-from zeroskip.compiler.ir.compute import shape_of
+from zeroskip.compiler.ir.compute import run_nodes, shape_of
 from zeroskip.compiler.ir.graph import (
     INPUT,
+    FloatAdd,
     FloatCell,
     FloatConv,
     FloatGraph,
     FloatLinear,
     FloatPool,
+    QuantConv,
 )
 from zeroskip.sim.explore.explore import ExploredArray, explore
 from zeroskip.sim.explore.tables import exploration_report
@@ -181,6 +183,39 @@ def test_counts_of_a_layer() -> None:
     assert layer.weight_macs == 3
     assert layer.act_macs == (2 * 4 + 1 * 4) / 2
     assert layer.useful_macs == (3 + 0) / 2
+
+
+def test_counts_of_a_residual_addition() -> None:
+    """Its layers read what is behind the addition; a dense machine adds, and multiplies nothing."""
+    rng = np.random.default_rng(3)
+
+    def conv(name: str, source: str, *shape: int, relu: bool = True) -> FloatConv:
+        weight = rng.choice([-0.25, 0.125, 0.5], shape) * (rng.random(shape) < 0.5)
+        bias = rng.normal(size=shape[0])
+        return FloatConv(name, (source,), weight, bias, (1, 1), (1, 1), 1, relu=relu)
+
+    graph = FloatGraph(
+        (2, 6, 6),
+        (
+            conv("first", INPUT, 4, 2, 3, 3),
+            conv("between", "first", 4, 4, 3, 3),
+            conv("second", "between", 4, 4, 3, 3, relu=False),
+            FloatAdd("sum", ("second", "first"), relu=True),
+            conv("last", "sum", 3, 4, 3, 3),
+        ),
+        "last",
+    )
+    x = rng.normal(size=(5, 2, 6, 6))
+    found = {layer.name: layer for layer in explore(graph, x).layers}
+    made = {node.name: y for node, y in run_nodes(graph, x)}
+    assert found["last"].act_density == np.mean(made["sum"] != 0) < 1
+    assert found["second"].weights == 4 * 4 * 9 + 4
+    assert found["second"].dense_macs == 36 * (4 * 4 * 9 + 4)
+    assert found["second"].useful_macs <= found["second"].act_macs <= found["second"].dense_macs
+    image = compile_any(graph, x, name="residual")
+    layers = {layer.name: layer for layer in image.graph.layers}
+    assert isinstance(layers["second"], QuantConv)
+    assert np.count_nonzero(layers["second"].weight_places) == 4 * 4 * 9 + 4
 
 
 def test_advice_is_what_the_other_value_gives() -> None:
