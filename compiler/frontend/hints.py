@@ -27,8 +27,8 @@ _HINTS = {
     "celu": "its result is not that of a ReLU; use ReLU",
     "mish": "its result is not that of a ReLU; use ReLU",
     "softplus": "its result is not that of a ReLU; use ReLU",
-    "scaled_dot_product_attention": "attention multiplies activations with each other, and the "
-    "arrays multiply them by weights only",
+    "scaled_dot_product_attention": "it multiplies activations with each other, as attention "
+    "does, and the arrays multiply them by weights only",
     "conv_transpose": "the array's convolutions make planes smaller, not larger; a convolution of "
     "the same size, with the larger planes before it, can take its place",
     "conv": "only convolutions in one or two dimensions",

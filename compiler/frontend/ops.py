@@ -59,6 +59,9 @@ SCALINGS = {
     "mul": lambda left, right, _: left * right,
     "div": lambda left, right, _: left / right,
 }
+ATTENTION = {"scaled_dot_product_attention", "baddbmm", "bmm", "matmul"}
+"""Operators that attention multiplies activations with."""
+
 PRODUCTS = {
     "linear": ("input", "weight", "bias"),
     "addmm": ("mat1", "mat2", "self"),

@@ -89,6 +89,7 @@ class Walk(Layers):
 
     def _walked(self) -> View:
         """Add what all nodes do; return the output."""
+        self._refuse_attention()
         for node in self._nodes:
             if not node.outputs:
                 continue  # A check that export left in, or arithmetic on the batch size.
@@ -109,6 +110,16 @@ class Walk(Layers):
                 f"the output {output} is not a result of the network; supported is {ops.SUPPORTED}"
             )
         return self._values[output]
+
+    def _refuse_attention(self) -> None:
+        """Refuse products of two activations, rather than what turns and cuts these before."""
+        reached = set(self._reader.graph.inputs)
+        for node in self._nodes:
+            factors = reached.intersection(node.refs())
+            if len(factors) > 1 and node.base in ops.ATTENTION:
+                raise ops.node_error(node, hint("scaled_dot_product_attention"))
+            if factors:
+                reached.update(node.outputs)
 
     def _apply(self, node: Node) -> None:
         """Add what ``node`` does, and note what its results are made of."""

@@ -389,7 +389,12 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "weights from input": (
         lambda: Lambda(lambda m, x: x @ x.t()),
         (5, 5),
-        "the first dimension must stay the batch",
+        "it multiplies activations with each other, as attention does",
+    ),
+    "attention": (
+        lambda: Lambda(lambda m, x: m.own(x, x, x)[0], own=nn.MultiheadAttention(4, 2)),
+        (3, 2, 4),
+        "it multiplies activations with each other, as attention does",
     ),
     "weights times input": (
         lambda: Lambda(lambda m, x: m.w @ x, w=weights(5, 5)),
