@@ -1,6 +1,6 @@
 """Queue: first in, first out, for work whose sides go at their own pace."""
 
-from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -128,12 +128,16 @@ class Queue(wiring.Component):
         Others wait for what this says far away, and ``pop`` comes late: numbers are compared for
         both of its values before it is known.
         """
-        level, depth = self.level, self._depth
-        some = Signal()
+        depth, some = self._depth, Signal()
         below = [Signal(init=depth > less, name=f"below_{less}") for less in range(3)]
-        m.d.sync += some.eq(Mux(pop, level > 1, level > 0))
+
+        def at_most(number: int) -> Value:
+            # A comparison that is the same for every level is none: linters refuse it.
+            return self.level <= number if 0 <= number < depth else Const(number >= depth, 1)
+
+        m.d.sync += some.eq(Mux(pop, ~at_most(1), ~at_most(0)))
         for less, flag in enumerate(below):
-            m.d.sync += flag.eq(Mux(pop, level <= depth - less, level < depth - less))
+            m.d.sync += flag.eq(Mux(pop, at_most(depth - less), at_most(depth - less - 1)))
         m.d.comb += [
             self.o.valid.eq(some | pushed),
             self.i.ready.eq(Mux(pushed, below[1], below[0])),
