@@ -172,7 +172,7 @@ class _Walk:
         )
 
     def _sample_axes(self) -> tuple[int, ...] | None:
-        """Return the order of a sample's dimensions in the input, if it is another."""
+        """Return in which order the input has a sample's dimensions; None if it keeps them."""
         axes = None if self._frames is None else self._frames.network.sample_axes
         if axes is None or (self._frames is not None and self._frames.whole):
             return axes

@@ -1,6 +1,6 @@
 """The network between the passes of the compiler: a graph, in float and then in fixed point."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -238,8 +238,33 @@ class FloatCell:
 FloatNode = FloatConv | FloatLinear | FloatPool | FloatConcat | FloatAdd | FloatCell
 
 
+class _Samples:
+    """What samples of a network's tensors are: one each, steps of a sequence, or a whole one."""
+
+    steps: int | None
+    whole: bool
+
+    @property
+    def input_steps(self) -> int:
+        """Samples of the input tensor that are one sample of the user's."""
+        return 1 if self.whole else self.steps or 1
+
+    def _whole_tensors(self, planes: Iterable["FloatNode | QuantConv"]) -> frozenset[str]:
+        """Return the input, if it is of whole sequences, and what layers of ``planes`` make of it.
+
+        Parameters
+        ----------
+        planes : layers that take no steps, each behind those it reads.
+        """
+        found = {INPUT} if self.whole else set[str]()
+        for layer in planes:
+            if found.issuperset(layer.inputs):
+                found.add(layer.name)
+        return frozenset(found)
+
+
 @dataclass(frozen=True, eq=False)
-class FloatGraph:
+class FloatGraph(_Samples):
     """Nodes in an order in which every tensor is made before it is read.
 
     Parameters
@@ -272,19 +297,10 @@ class FloatGraph:
     whole: bool = False
     sample_axes: tuple[int, ...] | None = None
 
-    @property
-    def input_steps(self) -> int:
-        """Samples of the input tensor that are one sample of the user's."""
-        return 1 if self.whole else self.steps or 1
-
     @cached_property
     def of_sequences(self) -> frozenset[str]:
-        """Tensors of which a sample is a whole sequence, if the input's are."""
-        found = {INPUT} if self.whole else set[str]()
-        for node in self.nodes:
-            if not _takes_steps(node) and found.issuperset(node.inputs):
-                found.add(node.name)
-        return frozenset(found)
+        """Names of tensors of which a sample is a whole sequence, if the input's are."""
+        return self._whole_tensors(node for node in self.nodes if not _takes_steps(node))
 
     def reads_rows(self, node: FloatNode) -> bool:
         """Say whether a node takes the rows of what it reads as steps."""
@@ -372,12 +388,12 @@ class QuantConv:
 
     @property
     def num_weights(self) -> int:
-        """Weights of the layer, pruned ones included: those that are there."""
+        """Weights of the layer, pruned ones included: how many ``weight_places`` has."""
         return int(np.count_nonzero(self.weight_places))
 
     @property
     def weight_places(self) -> NDArray[np.bool_]:
-        """(K, C // groups, R, S): where the network has weights, pruned ones included.
+        """Where the network has weights, pruned ones included: (K, C // groups, R, S) bool.
 
         It has none in the holes of a dilated kernel, and of a tensor that is added as it is only
         the 1 of each channel.
@@ -393,7 +409,12 @@ class QuantConv:
         return found
 
     def _adds(self, begin: int, end: int) -> bool:
-        """Say if each output takes one of these input channels, once, and nothing else of them."""
+        """Say whether input channel ``begin + k``, times 1, is all that output k takes of them.
+
+        Parameters
+        ----------
+        begin, end : first of as many input channels as there are outputs, and the one behind them.
+        """
         own = self.weight[:, begin:end]
         ones = own.diagonal()  # (R, S, K)
         return (
@@ -590,7 +611,7 @@ LayerT = TypeVar("LayerT", bound=QuantLayer, covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
-class QuantGraph(Generic[LayerT]):
+class QuantGraph(_Samples, Generic[LayerT]):
     """Layers in order; each reads :data:`INPUT` or outputs of layers before it.
 
     An engine's part of a network is a graph whose layers are all of the engine's kind, for
@@ -624,19 +645,10 @@ class QuantGraph(Generic[LayerT]):
     whole: bool = False
     sample_axes: tuple[int, ...] | None = None
 
-    @property
-    def input_steps(self) -> int:
-        """Samples of the input tensor that are one sample of the user's."""
-        return 1 if self.whole else self.steps or 1
-
     @cached_property
     def of_sequences(self) -> frozenset[str]:
-        """Tensors of which a sample is a whole sequence, if the input's are."""
-        found = {INPUT} if self.whole else set[str]()
-        for layer in self.layers:
-            if isinstance(layer, QuantConv) and found.issuperset(layer.inputs):
-                found.add(layer.name)
-        return frozenset(found)
+        """Names of tensors of which a sample is a whole sequence, if the input's are."""
+        return self._whole_tensors(one for one in self.layers if isinstance(one, QuantConv))
 
     def sequences(self, samples: int, *, whole: bool = False) -> Sequences:
         """Return which samples are of one inference: steps of a sequence, or one alone.

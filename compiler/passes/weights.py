@@ -116,10 +116,10 @@ def round_weights(
         if layer.identity and frac < 0:
             why = "the weight of 1 for an addition rounds to 0"
             break
-        steps = _Steps.of(layer, frac)
-        if steps.vanish:
+        scaled = _ScaledWeights.of(layer, frac)
+        if scaled.vanish:
             break
-        made = _fit(layer, steps, (in_frac, frac, out_frac), in_limits, arithmetic)
+        made = _fit(layer, scaled, (in_frac, frac, out_frac), in_limits, arithmetic)
         if isinstance(made, str):
             why = made or why
             continue
@@ -135,8 +135,8 @@ def round_weights(
 
 
 @dataclass(frozen=True, eq=False)
-class _Steps:
-    """A layer's weights, rounded to steps of a fraction.
+class _ScaledWeights:
+    """A layer's weights as whole numbers, each ``2**-frac`` of its value, rounded.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class _Steps:
     areas: tuple[Area, ...]
 
     @classmethod
-    def of(cls, layer: LoweredLayer, frac: int) -> "_Steps":
+    def of(cls, layer: LoweredLayer, frac: int) -> "_ScaledWeights":
         """Round the weights of a layer; halves go to the even neighbour."""
         values = np.rint(np.ldexp(layer.weights.values, frac)).astype(np.int64)
         return cls(values, 1 << frac if layer.identity else 0, _areas(layer, frac))
@@ -164,7 +164,7 @@ class _Steps:
 
 def _fit(
     layer: LoweredLayer,
-    steps: _Steps,
+    scaled: _ScaledWeights,
     fracs: tuple[int, int, int],
     in_limits: NDArray[np.int64],
     arithmetic: Arithmetic,
@@ -174,16 +174,16 @@ def _fit(
     Parameters
     ----------
     layer, in_limits, arithmetic : as for :func:`round_weights`.
-    steps : its weights.
+    scaled : its weights, at the fraction to try.
     fracs : fraction bits of inputs and of weights, and those of outputs at most.
     """
     a, (in_frac, frac, out_frac) = arithmetic, fracs
-    values, unit, areas = steps.values, steps.unit, steps.areas
+    values, unit, areas = scaled.values, scaled.unit, scaled.areas
     codebook = _codebook(np.append(values, unit), a.max_values)
     # Without a codebook, weights are stored plain.
     least, most = limits(a.weight_bits if codebook is not None else a.plain_bits)
     largest = max([unit, int(values.max(initial=0)), *(area.weight for area in areas)])
-    # Outputs cannot be finer than the accumulator.
+    # Outputs cannot have more fraction bits than the accumulator's sums.
     shift = in_frac + frac - min(out_frac, in_frac + frac)
     if values.min(initial=0) < least or largest > most or shift > a.max_shift:
         return ""
@@ -191,7 +191,7 @@ def _fit(
     if np.abs(bias).max(initial=0.0) >= largest_bias(a.acc_bits):
         return too_large_bias(layer.bias, a.acc_bits)
     low, high = bound_sums(*_products(layer, values, unit, areas), in_limits)
-    # Python integers: int64 holds not every sum with every bias.
+    # In Python's integers: a sum with a bias may exceed int64.
     added = bias.astype(np.int64).astype(object) + ((1 << shift) >> 1)
     ends = int((low + added).min()), int((high + added).max())
     reach = AccumulatorRange(min(int(low.min()), ends[0]), max(int(high.max()), ends[1]))

@@ -98,12 +98,12 @@ class TileLayout:
 
     @property
     def walk_h(self) -> int:
-        """Rows that every PE walks through, whether it has them or not."""
+        """Rows that each PE of a block walks through; those that it lacks are zeros."""
         return _walked(self.height, self.tile_h, self.block_y, self.sy)
 
     @property
     def walk_w(self) -> int:
-        """Columns that every PE walks through."""
+        """Columns that each PE of a block walks through; those that it lacks are zeros."""
         return _walked(self.width, self.tile_w, self.block_x, self.sx)
 
     def part(self, pe: int) -> tuple[slice, slice]:

@@ -74,7 +74,7 @@ def _table(first: str, second: str, rows: list[tuple[str, str, str]]) -> str:
 
 
 def layouts(name: str) -> str:
-    """Return the bit layouts of an engine's module ``formats``, for its default array."""
+    """Return tables of the bit layouts in an engine's module ``formats``, of its default array."""
     module_name = f"zeroskip.hw.{name}.formats"
     module, params = importlib.import_module(module_name), engine(name).params()
     parts = []

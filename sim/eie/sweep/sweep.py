@@ -1,16 +1,14 @@
 """Sweeps over EIE arrays, on the cycle model."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from zeroskip.compiler.image.manifest import zeroskip_version
 from zeroskip.sim.eie.sweep.grid import Point, image_key
 from zeroskip.sim.eie.sweep.measure import measure_points
 from zeroskip.sim.eie.sweep.work import Work
 from zeroskip.sim.sweep.execute import Job
+from zeroskip.sim.sweep.run import digest_of
 
 if TYPE_CHECKING:
     from zeroskip.sim.sweep.table import Columns
@@ -44,13 +42,11 @@ class EieSweep:
     @property
     def fingerprint(self) -> str:
         """Digest of the settings, which tells this sweep from others."""
-        settings = {
+        return digest_of({
             "table": _TABLE,
-            "zeroskip": zeroskip_version(),
             "works": [work.digest for work in self.works],
             "points": [[asdict(point.params), point.placement] for point in self.points],
-        }
-        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+        })
 
     def jobs(self, done: set[int]) -> list[Job]:
         """Group the points that are not done yet by the images they need."""

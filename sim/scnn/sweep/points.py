@@ -1,9 +1,7 @@
 """Sweeps over densities and SCNN arrays, on the cycle model."""
 
 import dataclasses
-import hashlib
 import itertools
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from zeroskip.base.errors import CompileError, InputError, ParameterError
-from zeroskip.compiler.image.manifest import zeroskip_version
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.benchmark.bench import BENCH_PARAMS, measure_layer
 from zeroskip.sim.scnn.benchmark.layers import ConvLayer, scnn_layers
@@ -19,6 +16,7 @@ from zeroskip.sim.scnn.benchmark.run import dense_operand
 from zeroskip.sim.sweep.axes import combinations
 from zeroskip.sim.sweep.execute import Job
 from zeroskip.sim.sweep.journal import Row
+from zeroskip.sim.sweep.run import digest_of
 
 if TYPE_CHECKING:
     from zeroskip.sim.sweep.table import Columns
@@ -168,13 +166,11 @@ class ScnnSweep:
     @property
     def fingerprint(self) -> str:
         """Digest of the settings, which tells this sweep from others."""
-        settings = {
+        return digest_of({
             "scnn": _TABLE,
-            "zeroskip": zeroskip_version(),
             "layers": list(self.layers),
             "points": [asdict(point) for point in self.points],
-        }
-        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+        })
 
     def jobs(self, done: set[int]) -> list[Job]:
         """List the points that are not done yet, those that take longest first."""

@@ -26,7 +26,7 @@ POWER = Power(
 )
 REGISTER = next(name for name, cell in LIBRARY.cells.items() if cell.sequential)
 NAND2, FLIP_FLOP = LIBRARY.cells[LIBRARY.nand2], LIBRARY.cells[REGISTER]
-# The ports a, 2 bits, and y, whose lower bit is always 1.
+# A netlist in Yosys' JSON with input a and output y, 2 bits each; bit 0 of y is the constant 1.
 CLOCK, FIRST, SECOND, NAND, KEPT = 2, 3, 4, 5, 6
 GATES = Gates(
     {"clk": (CLOCK,), "a": (FIRST, SECOND), "y": ("1", KEPT)},

@@ -89,7 +89,7 @@ def netlist_commands(
         if style:
             where = _place(need.path, apart, f"{top}/m:{TOP_INSTANCE}." if shell else f"{top}/m:")
             command = f'setattr -set ram_style "{style}" {where}.rows'
-            # Instances of one module have one memory there.
+            # A module that is mapped by itself has one memory, however many instances it has.
             if command not in commands:
                 commands.append(command)
     synth = f"{FAMILIES[board.family].synth} -top {top}"
