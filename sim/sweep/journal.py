@@ -1,21 +1,34 @@
 """Keep the finished points of a sweep, so that a killed sweep goes on where it was."""
 
 import fcntl
+import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from zeroskip.base.bounded import parse_json
 from zeroskip.base.errors import InputError
+from zeroskip.compiler.image.manifest import zeroskip_version
 
-__all__ = ["Journal", "Row"]
+__all__ = ["Journal", "Row", "digest_of"]
 
 Row = dict[str, Any]
 """A row of a table by column."""
 
 _FORMAT = "zeroskip-sweep"
+
+
+def digest_of(settings: Mapping[str, Any]) -> str:
+    """Return the digest of a sweep's settings and of this version: 16 hexadecimal digits.
+
+    Parameters
+    ----------
+    settings : what can be JSON, the name and version of the table among it.
+    """
+    text = json.dumps({"zeroskip": zeroskip_version(), **settings})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Journal:

@@ -1,21 +1,18 @@
 """Run a sweep to its table, from where an earlier run of it was stopped."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress, silent
 from zeroskip.base.staging import check_output_file
-from zeroskip.compiler.image.manifest import zeroskip_version
 from zeroskip.sim.sweep.execute import Job, on_cluster, on_cores
 from zeroskip.sim.sweep.journal import Journal, Row
 from zeroskip.sim.sweep.table import Columns, check_suffix, read_table, write_table
 
-__all__ = ["Sweep", "SweepResult", "digest_of", "journal_path", "run_sweep"]
+__all__ = ["Sweep", "SweepResult", "journal_path", "run_sweep"]
 
 
 class Sweep(Protocol):
@@ -39,17 +36,6 @@ class Sweep(Protocol):
     def jobs(self, done: set[int]) -> Sequence[Job]:
         """Group the points that are not done yet by what they share."""
         ...
-
-
-def digest_of(settings: Mapping[str, Any]) -> str:
-    """Return the digest of a sweep's settings and of this version: 16 hexadecimal digits.
-
-    Parameters
-    ----------
-    settings : what can be JSON, the name and version of the table among it.
-    """
-    text = json.dumps({"zeroskip": zeroskip_version(), **settings})
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from zeroskip.sim.eie.sweep.grid import Point, image_key
 from zeroskip.sim.eie.sweep.measure import measure_points
 from zeroskip.sim.eie.sweep.work import Work
 from zeroskip.sim.sweep.execute import Job
-from zeroskip.sim.sweep.run import digest_of
+from zeroskip.sim.sweep.journal import digest_of
 
 if TYPE_CHECKING:
     from zeroskip.sim.sweep.table import Columns

@@ -15,8 +15,7 @@ from zeroskip.sim.scnn.benchmark.layers import ConvLayer, scnn_layers
 from zeroskip.sim.scnn.benchmark.run import dense_operand
 from zeroskip.sim.sweep.axes import combinations
 from zeroskip.sim.sweep.execute import Job
-from zeroskip.sim.sweep.journal import Row
-from zeroskip.sim.sweep.run import digest_of
+from zeroskip.sim.sweep.journal import Row, digest_of
 
 if TYPE_CHECKING:
     from zeroskip.sim.sweep.table import Columns
