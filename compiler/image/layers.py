@@ -1,13 +1,13 @@
 """What an image's ``manifest.json`` has of the network: layers without their numbers."""
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from zeroskip.base.bounded import Expected
-from zeroskip.compiler.image.strict import Count, Shape, Size, StrictEntry, must_be
+from zeroskip.compiler.image.strict import Count, Shape, Size, StrictEntry, must_be, usually
 from zeroskip.compiler.ir.graph import INPUT, Area, QuantCell, QuantGraph, QuantLayer, QuantLinear
 from zeroskip.compiler.ir.sequences import Sweep, row_shape
 
@@ -71,17 +71,8 @@ class ConvEntry(StrictEntry):
     in_frac: int
     weight_frac: int
     out_frac: int
-    areas: tuple[Area, ...] = ()
-    dilation: _Pair = (1, 1)
-
-    @model_serializer(mode="wrap")
-    def _leave_out_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = handler(self)
-        if not self.areas:
-            fields.pop("areas", None)
-        if self.dilation == (1, 1):
-            fields.pop("dilation", None)
-        return fields
+    areas: tuple[Area, ...] = usually(())
+    dilation: _Pair = usually((1, 1))
 
     def arrays(self) -> dict[str, Expected]:
         """Return type and shape of its arrays."""
@@ -113,25 +104,11 @@ class CellEntry(StrictEntry):
     recurrent_frac: int
     out_frac: int
     steps: Size
-    projection: str | None = None
-    past: Size | None = None
-    sweep: Sweep = "forward"
-    peepholes: bool = False
-    thresholds: tuple[Count, Count] | None = None
-
-    @model_serializer(mode="wrap")
-    def _leave_out_usual(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = handler(self)
-        if self.projection is None:
-            fields.pop("projection", None)
-            fields.pop("past", None)
-        if self.sweep == "forward":
-            fields.pop("sweep", None)
-        if not self.peepholes:
-            fields.pop("peepholes", None)
-        if self.thresholds is None:
-            fields.pop("thresholds", None)
-        return fields
+    projection: str | None = usually(None)
+    past: Size | None = usually(None)
+    sweep: Sweep = usually("forward")
+    peepholes: bool = usually(False)
+    thresholds: tuple[Count, Count] | None = usually(None)
 
     @property
     def out_shape(self) -> tuple[int, int, int]:
@@ -172,32 +149,16 @@ class NetworkEntry(StrictEntry):
     """
 
     input_shape: Shape
-    sample_shape: Annotated[tuple[Size, ...] | None, Field(min_length=1)] = None
+    sample_shape: Annotated[tuple[Size, ...] | None, Field(min_length=1)] = usually(None)
     layers: Annotated[
         tuple[Annotated[LayerEntry, Field(discriminator="kind")], ...], Field(min_length=1)
     ]
     outputs: Annotated[tuple[str, ...], Field(min_length=1)]
-    steps: Size | None = None
-    every_step: bool = False
-    result_shape: tuple[Size, ...] | None = None
-    whole: bool = False
-    sample_axes: tuple[Count, ...] | None = None
-
-    @model_serializer(mode="wrap")
-    def _leave_out_shape(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = handler(self)
-        if self.sample_shape is None:
-            fields.pop("sample_shape", None)
-        if self.result_shape is None:
-            fields.pop("result_shape", None)
-        if self.steps is None:
-            fields.pop("steps", None)
-            fields.pop("every_step", None)
-        if not self.whole:
-            fields.pop("whole", None)
-        if self.sample_axes is None:
-            fields.pop("sample_axes", None)
-        return fields
+    steps: Size | None = usually(None)
+    every_step: bool = usually(False)
+    result_shape: tuple[Size, ...] | None = usually(None)
+    whole: bool = usually(False)
+    sample_axes: tuple[Count, ...] | None = usually(None)
 
     @model_validator(mode="after")
     def _check_graph(self) -> Self:
@@ -298,7 +259,7 @@ def _entry(layer: QuantLayer) -> LayerEntry:
     if isinstance(layer, QuantCell):
         kind = CellEntry
         own = {
-            "past": layer.recurrent.indptr.size - 1,
+            "past": layer.projection and layer.recurrent.indptr.size - 1,
             "peepholes": layer.peepholes is not None,
             "nnz": layer.matrix.nnz,
             "recurrent_nnz": layer.recurrent.nnz,

@@ -1,10 +1,10 @@
 """What all entries of a manifest have in common."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Count", "Shape", "Size", "StrictEntry", "must_be"]
+__all__ = ["Count", "Shape", "Size", "StrictEntry", "must_be", "usually"]
 
 Count = Annotated[int, Field(ge=0)]
 Size = Annotated[int, Field(ge=1)]
@@ -23,3 +23,8 @@ def must_be(name: str, value: object, rule: str, expected: object) -> None:
     """Raise ``ValueError`` unless ``value`` is ``expected`` by ``rule``."""
     if value != expected:
         raise ValueError(f"{name} must be {rule} = {expected}, not {value}")
+
+
+def usually(value: Any) -> Any:
+    """Give a field the value that it usually has, with which it is left out of the manifest."""
+    return Field(default=value, exclude_if=lambda given: given == value)

@@ -32,7 +32,6 @@ __all__ = [
     "host_layout",
     "item_layout",
     "plane_group_layout",
-    "plane_layout",
     "plane_load_layout",
     "plane_memory_layout",
     "plane_phases_layout",
@@ -118,9 +117,14 @@ def directory_layout(p: ScnnParams) -> data.StructLayout:
     })
 
 
-def _tile_fields(p: ScnnParams) -> dict[str, Shape]:
+def plane_phases_layout(p: ScnnParams) -> data.StructLayout:
+    """Lay out where outputs are that are read as a plane, in ``sy`` x ``sx`` phases.
+
+    ``channels`` directory entries from ``base`` up, of every PE: one for each phase of a channel;
+    the other fields are as in :func:`descriptor_layout`.
+    """
     tile = unsigned(p.acc_addr_bits)
-    return {
+    return data.StructLayout({
         "base": unsigned(p.channel_bits),
         "channels": unsigned(p.channel_bits + 1),
         "wo": tile,
@@ -132,24 +136,9 @@ def _tile_fields(p: ScnnParams) -> dict[str, Shape]:
         "rem_y": tile,
         "block_x": unsigned(3),
         "block_y": unsigned(3),
-    }
-
-
-def plane_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out where outputs are that are read as a plane; fields as in :func:`descriptor_layout`.
-
-    ``channels`` directory entries from ``base`` up, of every PE.
-    """
-    return data.StructLayout(_tile_fields(p))
-
-
-def plane_phases_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out where a plane is, as :func:`plane_layout`, in ``sy`` x ``sx`` phases.
-
-    Each phase of a channel is a directory entry.
-    """
-    phase = unsigned(p.acc_addr_bits)
-    return data.StructLayout({**_tile_fields(p), "sx": phase, "sy": phase})
+        "sx": tile,
+        "sy": tile,
+    })
 
 
 def plane_load_layout(p: ScnnParams) -> data.StructLayout:
