@@ -3,10 +3,13 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 
+from zeroskip.base.compiled import njit
 from zeroskip.compiler.eie.window import window_rows
 from zeroskip.compiler.engine import FreeParams
 from zeroskip.compiler.ir.graph import FloatCell, FloatLinear
@@ -23,16 +26,21 @@ FREE = frozenset({"cells", "code_bits", "delta", "peepholes", "run_bits"})
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Positions of the non-zero weights of a layer.
+    """Positions of the non-zero weights of a layer, column by column.
 
     Parameters
     ----------
-    columns, positions : (nnz,) of each weight its column, and the position of its row, see
-        :data:`.Placement`.
+    ends : (columns + 1,) how many weights are before each column, and in all.
+    positions : (nnz,) of each weight the position of its row, see :data:`.Placement`.
     """
 
-    columns: NDArray[np.int64]
+    ends: NDArray[np.int64]
     positions: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, codes: Any, positions: NDArray[np.int64]) -> "Pattern":
+        """Take it from a matrix by columns (CSC), and the positions of its rows."""
+        return cls(codes.indptr.astype(np.int64), positions[codes.indices].astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -116,9 +124,9 @@ def _with_code_bits(
 def _with_run_bits(params: EieParams, layers: Sequence[FloatLinear]) -> tuple[EieParams, str]:
     heights, patterns = [], []
     for layer in layers:
-        rows, columns = np.nonzero(layer.weight)
         # Where rows will stand is not known yet; how far apart weights are differs little.
-        patterns.append(Pattern(columns, rows))
+        rows = np.arange(layer.shape[0])
+        patterns.append(Pattern.of(csc_array(layer.weight != 0), rows))
         heights.append(-(-layer.shape[0] // params.num_pes))
     choices = run_choices(patterns, heights, params)
     best = min(choices, key=lambda choice: (choice.bits, choice.run_bits))
@@ -145,11 +153,12 @@ def run_choices(
     entries = np.zeros((len(widths), params.num_pes), np.int64)
     weights = 0
     for pattern, height in zip(patterns, heights, strict=True):
-        gaps, order = _gaps(pattern, window_rows(max(1, height), params), params.num_pes)
-        pes = pattern.positions[order] % params.num_pes
-        weights += gaps.size
+        window = window_rows(max(1, height), params)
+        passes = -(-max(1, height) // window)
+        weights += pattern.positions.size
         for counts, width in zip(entries, widths, strict=True):
-            counts += np.bincount(pes, 1 + (gaps >> width), params.num_pes).astype(np.int64)
+            wider = dataclasses.replace(params, run_bits=width)
+            counts += pattern_entries(pattern, window, passes, wider)[1].sum(axis=(0, 1))
     return tuple(
         RunChoice(
             run_bits=width,
@@ -163,36 +172,50 @@ def run_choices(
 
 
 def pattern_entries(
-    pattern: Pattern, window: int, params: EieParams
+    pattern: Pattern, window: int, passes: int, params: EieParams
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count what is stored of each weight.
+    """Count what is stored of a layer.
 
     Parameters
     ----------
-    pattern : of a layer.
+    pattern : of the layer.
     window : local rows of a pass.
+    passes : in how many windows all rows are.
     params : of the array.
 
     Returns
     -------
-    (nnz,) ``column * num_pes + PE`` of each weight, and its entries: itself, and padding before it.
+    (passes, columns, num_pes) the weights of each column in each PE, and the entries: these, and
+    the padding before them.
     """
-    gaps, order = _gaps(pattern, window, params.num_pes)
-    cells = pattern.columns[order] * params.num_pes + pattern.positions[order] % params.num_pes
-    return cells, 1 + (gaps >> params.run_bits)
+    shape = passes, len(pattern.ends) - 1, params.num_pes
+    weights, entries = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    _count(pattern.ends, pattern.positions, window, params.run_bits, weights, entries)
+    return weights, entries
 
 
-def _gaps(
-    pattern: Pattern, window: int, num_pes: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the zeros before each weight in its PE's column and pass, and which weight it is."""
-    local, pes = np.divmod(pattern.positions.astype(np.int64), num_pes)
-    passes, rows = np.divmod(local, window)
-    count = int(passes.max(initial=0)) + 1
-    groups = (pattern.columns.astype(np.int64) * num_pes + pes) * count + passes
-    order = np.argsort(groups * window + rows)
-    groups, rows = groups[order], rows[order]
-    gaps = np.diff(rows, prepend=-1) - 1
-    heads = np.diff(groups, prepend=-1) != 0
-    gaps[heads] = rows[heads]
-    return gaps, order
+@njit(cache=True)
+def _count(
+    ends: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    window: int,
+    run_bits: int,
+    weights: NDArray[np.int64],
+    entries: NDArray[np.int64],
+) -> None:
+    """Go down every column, and count its weights and entries by pass and PE."""
+    passes, columns, num_pes = weights.shape
+    there = np.zeros(passes * window * num_pes, np.bool_)
+    for column in range(columns):
+        own = positions[ends[column] : ends[column + 1]]
+        there[own] = True
+        for number in range(passes):
+            first = number * window
+            for pe in range(num_pes):
+                after = first
+                for row in range(first, first + window):
+                    if there[row * num_pes + pe]:
+                        weights[number, column, pe] += 1
+                        entries[number, column, pe] += 1 + ((row - after) >> run_bits)
+                        after = row + 1
+        there[own] = False

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.base.compiled import njit
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.eie.matrices import Matrix, matrices
 from zeroskip.compiler.eie.order import order_columns, order_columns_of_pes
@@ -127,11 +128,22 @@ def column_counts(
     pes : of each output.
     num_pes : PEs.
     """
-    cols = len(often)
-    columns = np.repeat(np.arange(cols), np.diff(matrix.codes.indptr))
-    cells = columns * num_pes + pes[matrix.codes.indices % len(pes)]
-    counts = np.bincount(cells, minlength=cols * num_pes).reshape(cols, num_pes)
+    counts = np.zeros((len(often), num_pes), np.int64)
+    _count(matrix.codes.indptr, matrix.codes.indices, pes, counts)
     return (counts * often[:, None]).astype(np.float32)
+
+
+@njit(cache=True)
+def _count(
+    ends: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    pes: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> None:
+    """Count the weights of each column in each PE; all sums of a hidden unit are on its PE."""
+    for column in range(len(counts)):
+        for weight in range(ends[column], ends[column + 1]):
+            counts[column, pes[rows[weight] % len(pes)]] += 1
 
 
 def balance_rows(

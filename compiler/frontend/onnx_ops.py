@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zeroskip.compiler.frontend.onnx_planes import PLANES
 from zeroskip.compiler.frontend.onnx_recurrent import RECURRENT
@@ -20,18 +21,22 @@ def _gemm(t: Translator, op: Operation) -> None:
         raise t.error(op, "it transposes the activation (transA)")
     weight = t.array(op, 1, "matrix")
     assert weight is not None
-    weight = np.asarray(weight, np.float64)
     weight = weight if op.attributes.get("transB") else weight.T
     args: dict[str, Any] = {"input": t.ref(op, 0)}
     alpha, beta = op.attributes.get("alpha", 1.0), op.attributes.get("beta", 1.0)
     plain = bool(op.attributes.get("transB")) and alpha == 1.0
     name = op.inputs[1] if plain else f"{op.inputs[1]}.of.{op.name}"
-    args["weight"] = t.renamed(op, op.inputs[1], name, alpha * weight)
+    args["weight"] = t.renamed(op, op.inputs[1], name, _scaled(weight, alpha))
     bias = t.array(op, 2, "bias")
     if bias is not None:
         name = op.inputs[2] if beta == 1.0 else f"{op.inputs[2]}.of.{op.name}"
-        args["bias"] = t.renamed(op, op.inputs[2], name, beta * np.asarray(bias))
+        args["bias"] = t.renamed(op, op.inputs[2], name, _scaled(bias, beta))
     t.make(op, "linear", args)
+
+
+def _scaled(array: NDArray[Any], factor: float) -> NDArray[Any]:
+    """Multiply, and copy no large array to multiply it by 1."""
+    return array if factor == 1.0 else factor * array.astype(np.float64)
 
 
 def _matmul(t: Translator, op: Operation) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.estimate import RUN_CYCLES, Work, estimate_pass, stored_zeros
 from zeroskip.compiler.scnn.geometry import cut_axis, phase_taps, reach
-from zeroskip.compiler.scnn.layer import LayerPlan, input_channels, output_slices
+from zeroskip.compiler.scnn.layer import LayerPlan, channel_parts, channels_read
 from zeroskip.compiler.scnn.mapping import Mapping as LayerMapping
 from zeroskip.compiler.scnn.run import TileLayout
 from zeroskip.hw.scnn.packing import Packing
@@ -115,12 +115,13 @@ def load_cycles(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> float:
     mapping = plan.mapping
     words = -(-mapping.wo * mapping.ho // params.mult_i) * conv.stride[0] * conv.stride[1]
     pes = mapping.width(params) * mapping.height(params)
-    slices = [len(input_channels(conv, outputs)) for outputs in output_slices(conv, plan.k_step)]
+    slices = _slices(conv.out_shape[0], conv.groups, conv.weight.shape[1], plan.k_step)
     _, rows, columns = conv.out_shape
     regions = -(-rows // plan.region_h) * -(-columns // plan.region_w)
     # Channels that are all there at once serve all output channels one after the other.
     stays = regions == 1 and conv.groups == 1 and plan.c_step >= conv.in_shape[0]
-    loaded = slices[0] if stays else regions * sum(slices)
+    every = sum(channels * alike for (_, channels), alike in slices.items())
+    loaded = conv.in_shape[0] if stays else regions * every
     for taps, step in zip(conv.weight.shape[2:], plan.kernel_step, strict=True):
         loaded *= -(-taps // step)
     return loaded * words * pes / LOAD_WORDS
@@ -147,10 +148,7 @@ def _works(
     mapping = plan.mapping
     streams = len(mapping.streams(params))
     of_group, per_group = conv.out_shape[0] // conv.groups, conv.weight.shape[1]
-    slices = Counter(
-        (len(outputs), len(input_channels(conv, outputs)))
-        for outputs in output_slices(conv, plan.k_step)
-    )
+    slices = _slices(conv.out_shape[0], conv.groups, per_group, plan.k_step)
     down, across = mapping.height(params), mapping.width(params)
     for (y, x), alike in _places(conv, plan).items():
         taps = tuple(rows * columns for rows in y.taps for columns in x.taps if rows * columns)
@@ -181,6 +179,16 @@ def _works(
             if chunks > 1:
                 # Sums stay in the accumulators.
                 yield replace(work, steps=0), count * (chunks - 1) * alike
+
+
+@lru_cache(maxsize=1 << 12)
+def _slices(depth: int, groups: int, fan: int, k_step: int) -> Counter[tuple[int, int]]:
+    """Count the parts of a layer's output channels by these and the input channels they read."""
+    of_group = depth // groups
+    return Counter(
+        (len(part), len(channels_read(part, of_group, fan)))
+        for part in channel_parts(depth, of_group, k_step)
+    )
 
 
 def row_steps(params: ScnnParams, wo: int, halos: tuple[int, int], out_sx: int = 1) -> int:

@@ -15,6 +15,8 @@ from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = [
     "LayerPlan",
+    "channel_parts",
+    "channels_read",
     "input_channels",
     "layer_runs",
     "output_slices",
@@ -48,10 +50,13 @@ class LayerPlan:
 
 def input_channels(conv: QuantConv, outputs: range) -> range:
     """Find the input channels that some output channels are made from."""
-    per_group = conv.weight.shape[1]
-    of_group = conv.out_shape[0] // conv.groups
+    return channels_read(outputs, conv.out_shape[0] // conv.groups, conv.weight.shape[1])
+
+
+def channels_read(outputs: range, of_group: int, fan: int) -> range:
+    """Find the input channels of outputs where ``of_group`` are made from ``fan``."""
     first, last = outputs.start // of_group, (outputs.stop - 1) // of_group
-    return range(first * per_group, (last + 1) * per_group)
+    return range(first * fan, (last + 1) * fan)
 
 
 def output_slices(conv: QuantConv, k_step: int) -> tuple[range, ...]:
@@ -60,8 +65,12 @@ def output_slices(conv: QuantConv, k_step: int) -> tuple[range, ...]:
     A part has some groups of the convolution, or some output channels of one: parts that straddle
     groups would need the inputs of both.
     """
-    channels = range(conv.out_shape[0])
-    of_group = len(channels) // conv.groups
+    return channel_parts(conv.out_shape[0], conv.out_shape[0] // conv.groups, k_step)
+
+
+def channel_parts(depth: int, of_group: int, k_step: int) -> tuple[range, ...]:
+    """Cut ``depth`` output channels, of which groups have ``of_group``, as `output_slices`."""
+    channels = range(depth)
     if k_step >= of_group:
         return tuple(_slices(channels, k_step // of_group * of_group))
     return tuple(part for group in _slices(channels, of_group) for part in _slices(group, k_step))

@@ -187,22 +187,16 @@ def _windows(
     rows: int,
     height: int,
 ) -> list[_Window]:
-    columns = np.repeat(np.arange(layer.shape[1]), np.diff(layer.codes.indptr))
-    pattern = Pattern(source[columns], target[layer.codes.indices])
     step = window_rows(height, params)
-    first = pattern.positions // params.num_pes // step
+    passes = -(-height // step)
+    weights, entries = pattern_entries(Pattern.of(layer.codes, target), step, passes, params)
     found: list[_Window] = []
-    for number in range(-(-height // step)):
-        own = first == number
-        part = Pattern(
-            pattern.columns[own], pattern.positions[own] - number * step * params.num_pes
-        )
-        cells, entries = pattern_entries(part, step, params)
-        sizes = rows * params.num_pes * params.num_pes
-        shape = rows * params.num_pes, params.num_pes
-        every = np.bincount(cells, entries, sizes).astype(np.int64).reshape(shape)
-        weights = np.bincount(cells, minlength=sizes).reshape(shape)
-        found.append(_Window(min(step, height - number * step), every, every - weights))
+    for number in range(passes):
+        every = np.zeros((rows * params.num_pes, params.num_pes), np.int64)
+        padding = np.zeros_like(every)
+        every[source] = entries[number]
+        padding[source] = entries[number] - weights[number]
+        found.append(_Window(min(step, height - number * step), every, padding))
     return found
 
 

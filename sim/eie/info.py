@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from zeroskip.base.tables import Table
 from zeroskip.compiler.eie.choose import Pattern, RunChoice, run_choices
 from zeroskip.compiler.eie.matrices import matrices
@@ -110,9 +108,7 @@ def _choices(part: EiePart) -> tuple[RunChoice, ...]:
     for number, (layer, outputs) in enumerate(zip(part.layers, part.placement[1:], strict=True)):
         rows = row_positions(layer, outputs, part.params.num_pes)
         for matrix in matrices(layer, number):
-            stored: Any = matrix.codes
-            columns = np.repeat(np.arange(len(stored.indptr) - 1), np.diff(stored.indptr))
-            patterns.append(Pattern(columns, rows[stored.indices]))
+            patterns.append(Pattern.of(matrix.codes, rows))
             heights.append(local_rows(rows, part.params))
     found = run_choices(patterns, heights, part.params)
     done = next(

@@ -14,7 +14,7 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.compiler.engine import FreeParams, Job, engine
 from zeroskip.compiler.frontend.networks import import_module, import_pieces
 from zeroskip.compiler.frontend.pieces import Pieces
-from zeroskip.compiler.ir.compute import run_nodes
+from zeroskip.compiler.ir.compute import run_nodes, shapes
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatCell,
@@ -47,7 +47,10 @@ if TYPE_CHECKING:
 __all__ = ["ExploredArray", "explore"]
 
 _DRAWN = 4
-"""Inputs that are drawn."""
+"""Inputs that are drawn, at most."""
+_DRAWN_MACS = 2_000_000_000
+"""Products of a dense machine beyond which fewer are drawn, one at least: a large network is much
+the same for each."""
 _TRIED = 3
 """Presets of an engine that are explored unless arrays are named."""
 _MOST_VALUES = 255
@@ -191,9 +194,16 @@ def _read(model: Any, example_input: Any, shape: Sequence[int] | None) -> tuple[
 
 
 def _samples(graph: FloatGraph, x: Any, drawn: np.random.Generator) -> NDArray[np.float64]:
-    shape = graph.sample_shape or graph.input_shape
-    values = drawn.standard_normal((_DRAWN, *shape)) if x is None else x
-    return check_planes(values, graph, "input", single=True)
+    if x is None:
+        found = shapes(graph)
+        macs = sum(
+            weight.size * np.prod(found[node.name][1:])
+            for node in graph.nodes
+            for weight in _weights(node)
+        )
+        count = min(_DRAWN, max(1, int(_DRAWN_MACS // max(macs, 1))))
+        x = drawn.standard_normal((count, *(graph.sample_shape or graph.input_shape)))
+    return check_planes(x, graph, "input", single=True)
 
 
 def _piece(
@@ -245,8 +255,10 @@ def _with_signs(node: FloatNode) -> FloatNode:
 
 def _signs(weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return weights of one size with the signs, zeros and mean size of the given ones."""
-    size = np.abs(weight[weight != 0]).mean() if weight.any() else 1.0
-    return np.sign(weight) * size
+    signs = np.sign(weight)
+    count = np.count_nonzero(weight)
+    signs *= np.vdot(signs, weight) / count if count else 1.0
+    return signs
 
 
 _Parts = Sequence[tuple[str, QuantGraph[Any], _Piece]]

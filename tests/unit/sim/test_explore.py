@@ -343,6 +343,14 @@ def test_a_layer_that_no_array_holds_is_told(tmp_path: Path) -> None:
     assert share > 1
 
 
+def test_of_large_networks_fewer_inputs_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = FloatGraph((6, 1, 1), (linear("fc", INPUT, np.eye(6), relu=False),), "fc")
+    assert explore(graph).inputs == 4
+    for macs, inputs in ((36, 1), (2 * 36, 2), (35, 1)):
+        monkeypatch.setattr("zeroskip.sim.explore.explore._DRAWN_MACS", macs)
+        assert explore(graph).inputs == inputs
+
+
 def test_modules_need_a_shape() -> None:
     module = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
     for found in (explore(module, np.ones((3, 8))), explore(module, shape=(8,))):
