@@ -14,7 +14,7 @@ from zeroskip.compiler.frontend.caffe_shapes import Shape, blob_shapes, made_sha
 from zeroskip.compiler.frontend.caffe_text import Message, parse_text
 from zeroskip.compiler.frontend.caffe_weights import read_blobs
 from zeroskip.compiler.frontend.program import Graph, Value
-from zeroskip.compiler.frontend.translator import Operation, Translator, live, without_last
+from zeroskip.compiler.frontend.translator import Operation, Translator, live
 
 __all__ = ["CAFFE_SUFFIXES", "prototxt_of", "read_caffe"]
 
@@ -136,8 +136,7 @@ class _Net:
         """Return the graph in the operators that the lowering knows."""
         consumed = {name for op in self._operations for name in op.inputs}
         ends = [name for op in self._operations for name in op.outputs if name not in consumed]
-        outputs, notes = without_last(self._operations, ends)
-        operations = live(self._operations, outputs)
+        operations = live(self._operations, ends)
         wrong = self._infer(operations)
         constants: dict[str, NDArray[Any]] = {}
         operations = self._with_weights(operations, constants)
@@ -150,12 +149,11 @@ class _Net:
         read = {name for op in operations for name in op.inputs}
         return Graph(
             inputs=tuple(name for name in self._inputs if name in read),
-            outputs=outputs,
+            outputs=tuple(ends),
             mutated=(),
             tensors=translator.tensors,
             nodes=tuple(translator.nodes),
             values={name: Value(shape, True) for name, shape in translator.shapes.items()},
-            notes=notes,
             refused=translator.refused,
         )
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from zeroskip.base.errors import CompileError, NodeError
 from zeroskip.compiler.frontend import ops
+from zeroskip.compiler.frontend.ends import without_last
 from zeroskip.compiler.frontend.over_steps import batch_before_steps
 from zeroskip.compiler.frontend.program import Graph
 from zeroskip.compiler.frontend.recurrent import has_cells, lower_recurrent
@@ -25,7 +26,7 @@ def lower(graph: Graph) -> FloatGraph:
         If it is not made of supported operations; names the node, its operator and what is
         supported.
     """
-    graph = with_cells(graph)
+    graph = without_last(with_cells(graph))
     for node, why in graph.refused.items():
         raise NodeError(node, why)
     for what, names in (("inputs", graph.inputs), ("outputs", graph.outputs)):

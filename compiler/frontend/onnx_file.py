@@ -14,7 +14,6 @@ from zeroskip.compiler.frontend.translator import (
     Operation,
     Translator,
     live,
-    without_last,
 )
 
 __all__ = ["graph_of_model", "read_onnx"]
@@ -125,9 +124,7 @@ class _File:
             self._fix_batch(tensor)
         folded = fold(self._graph, self._inputs, self._constants, self._opsets)
         operations = [_operation(node) for node in folded.nodes]
-        outputs, notes = without_last(operations, [tensor.name for tensor in self._graph.output])
-        if folded.ranges:
-            notes = (*notes, range_note(folded.ranges))
+        outputs = tuple(tensor.name for tensor in self._graph.output)
         translator = Translator(TRANSLATIONS, folded.shapes, self._constants)
         for op in live(operations, outputs):
             translator.add(op)
@@ -149,7 +146,7 @@ class _File:
             tensors=translator.tensors,
             nodes=tuple(translator.nodes),
             values=values,
-            notes=notes,
+            notes=(range_note(folded.ranges),) if folded.ranges else (),
             refused=translator.refused,
         )
 

@@ -67,7 +67,12 @@ def read_pt2(path: str | Path) -> Graph:
         if magic == b"\x80\x02\x8a\x0a":
             raise InputError(f"{path} {_SAVED}")
         if magic != b"PK\x03\x04":
-            raise InputError(f"{path} is not a .pt2 file; write one with torch.export.save")
+            raise InputError(
+                f"{path} holds tensors, but not what is computed of them: zeroskip import reads "
+                "it, given the Python file that makes its network"
+                if path.suffix == ".safetensors"
+                else f"{path} is not a .pt2 file; write one with torch.export.save"
+            )
         with zipfile.ZipFile(path) as archive:
             return _Archive(path, archive).graph()
 

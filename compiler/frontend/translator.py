@@ -13,7 +13,7 @@ from zeroskip.compiler.frontend import ops
 from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.program import Node, Ref, Tensor
 
-__all__ = ["Operation", "Translation", "Translator", "live", "without_last"]
+__all__ = ["Operation", "Translation", "Translator", "live"]
 
 _UNNAMED = re.compile(r"[^\w.\-]+")
 
@@ -46,13 +46,6 @@ _TORCH_NAMES = {
     "MVN": "layer_norm",
     "LRN": "local_response_norm",
 }
-_LARGEST = "it does not change which output is the largest"
-_LAST = {
-    "Softmax": _LARGEST,
-    "LogSoftmax": _LARGEST,
-    "Sigmoid": "it is above 0.5 where its argument, the output now, is above 0",
-}
-"""Operators that are left out at the end, and why that is no loss."""
 
 
 @dataclass(frozen=True)
@@ -174,10 +167,15 @@ class Translator:
         """Return a tensor as an argument; a constant, or the ``array`` given, gets a path."""
         held = self.constants.get(name) if array is None else array
         if held is not None and name not in self.tensors:
-            plain = "." in name and "/" not in name and ":" not in name
-            path = name if plain else f"{op.layer}.{_UNNAMED.sub('_', name.rpartition('.')[2])}"
-            self.tensors[name] = Tensor(path, np.asarray(held, np.float64))
+            self.tensors[name] = Tensor(self._path(op, name), np.asarray(held, np.float64))
         return Ref(name)
+
+    def _path(self, op: Operation, name: str) -> str:
+        """Return the path of a constant: its name, or one in the layer that reads it."""
+        if name in self.tensors:
+            return self.tensors[name].path
+        plain = "." in name and "/" not in name and ":" not in name
+        return name if plain else f"{op.layer}.{_UNNAMED.sub('_', name.rpartition('.')[2])}"
 
     def array(self, op: Operation, number: int, what: str) -> NDArray[Any] | None:
         """Return an input that must be a constant; None if it is left out."""
@@ -204,11 +202,7 @@ class Translator:
 
     def renamed(self, op: Operation, given: str, name: str, array: NDArray[Any]) -> Ref:
         """Return a constant that was computed of ``given``, with the path of that."""
-        path = self.tensors.get(given)
-        self.constant(op, given)
-        self.tensors[name] = Tensor(self.tensors[given].path, np.asarray(array, np.float64))
-        if path is None and name != given:
-            del self.tensors[given]
+        self.tensors[name] = Tensor(self._path(op, given), np.asarray(array, np.float64))
         return Ref(name)
 
 
@@ -225,20 +219,3 @@ def live(operations: Sequence[Operation], outputs: Sequence[str]) -> list[Operat
             found.append(op)
             needed.update(name for name in op.inputs if name)
     return found[::-1]
-
-
-def without_last(
-    operations: Sequence[Operation], outputs: Sequence[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return outputs as they are before a softmax or sigmoid, and say what was left out."""
-    makers = {name: op for op in operations for name in op.outputs}
-    before: list[str] = []
-    notes: list[str] = []
-    for name in outputs:
-        while name in makers and makers[name].kind in (*_LAST, "Identity"):
-            op = makers[name]
-            if op.kind in _LAST:
-                notes.append(f"{op.kind} {op.name!r} at the end is left out: {_LAST[op.kind]}")
-            name = op.inputs[0]
-        before.append(name)
-    return tuple(before), tuple(notes)

@@ -20,6 +20,7 @@ from tests.support.tiers import cases
 from tests.unit.compiler.float_nodes import chain, forward
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.frontend.networks import import_file, import_module, import_program
+from zeroskip.compiler.ir.graph import FloatLinear
 
 
 def save(module: nn.Module, example: torch.Tensor, path: Path, *, dynamic: bool = False) -> Path:
@@ -294,6 +295,30 @@ def _raise(message: str) -> torch.Tensor:
     raise ValueError(message)
 
 
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (nn.Softmax(1), "Softmax"),
+        (nn.LogSoftmax(-1), "LogSoftmax"),
+        (nn.Sigmoid(), "Sigmoid"),
+        (nn.Sequential(nn.Dropout(), nn.Softmax(1), nn.Unflatten(1, (3, 2))), "Softmax"),
+    ],
+)
+def test_what_is_left_out_at_the_end(end: nn.Module, kind: str, tmp_path: Path) -> None:
+    """Modules and files of torch leave out what ONNX files do, and say so in the same words."""
+    layer, x = linear(5, 6), torch.randn(4, 5)
+    module = nn.Sequential(layer, end).eval()
+    path = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(module, (x,)), path)
+    for network in (import_module(module, x), import_file(path)):
+        (node,) = network.nodes
+        assert isinstance(node, FloatLinear)
+        np.testing.assert_array_equal(node.weight, layer.weight.detach().numpy())
+        (note,) = network.notes
+        assert note.startswith(f"{kind} '")
+        assert "at the end is left out: it " in note
+
+
 REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "two outputs": (
         lambda: Lambda(lambda m, x: m.f(x).unbind(1), f=linear(5, 2)),
@@ -307,11 +332,15 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     ),
     "no layer": (lambda: nn.Flatten(), (2, 5), "the network has no layer"),
     "softmax": (
-        seq(linear(5, 5), nn.Softmax(-1)),
+        seq(linear(5, 5), nn.Softmax(-1), linear(5, 5)),
         (2, 5),
         r"node 'softmax' \(aten.softmax.int, in module '1'\) is not supported: leave it out",
     ),
-    "log softmax": (seq(linear(5, 5), nn.LogSoftmax(-1)), (2, 5), "leave it out"),
+    "log softmax": (
+        seq(linear(5, 5), nn.LogSoftmax(-1), nn.ReLU()),
+        (2, 5),
+        "leave it out",
+    ),
     "gelu": (seq(linear(5, 5), nn.GELU()), (2, 5), "not that of a ReLU; use ReLU; supported is"),
     "elu": (seq(linear(5, 5), nn.ELU()), (2, 5), "not that of a ReLU; use ReLU; supported is"),
     "prelu": (seq(linear(5, 5), nn.PReLU()), (2, 5), "clipped to 0 or kept; use ReLU"),
@@ -336,7 +365,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
         "its lower limit 2.0 is above its upper one, 1.0",
     ),
     "sigmoid": (
-        seq(linear(5, 5), nn.Sigmoid()),
+        seq(linear(5, 5), nn.Sigmoid(), linear(5, 5)),
         (2, 5),
         r"node 'sigmoid' \(aten.sigmoid.default, in module '1'\) is not supported: only within",
     ),
@@ -627,6 +656,13 @@ def test_foreign(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.pt2"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"is not a .pt2 file; write one with torch.export.save"):
+        import_file(path)
+
+
+def test_tensors_alone(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(b"\x08" + bytes(15))
+    with pytest.raises(InputError, match=r"holds tensors, but not .*: zeroskip import reads it"):
         import_file(path)
 
 

@@ -28,9 +28,13 @@ def _nan(bias: int) -> nn.Module:
 REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "silu": (seq(conv(2, 3, 3), nn.SiLU()), (2, 6, 6), r"silu.*not that of a ReLU; use ReLU"),
     "leaky": (seq(conv(2, 3, 3), nn.LeakyReLU()), (2, 6, 6), "leaky_relu.*use ReLU"),
-    "sigmoid": (seq(conv(2, 3, 3), nn.Sigmoid()), (2, 6, 6), r"sigmoid.default, in module '1'\)"),
+    "sigmoid": (
+        seq(conv(2, 3, 3), nn.Sigmoid(), conv(3, 3, 3)),
+        (2, 6, 6),
+        r"sigmoid.default, in module '1'\)",
+    ),
     "softmax": (
-        seq(conv(2, 3, 3), nn.Flatten(), nn.Linear(48, 3), nn.Softmax(1)),
+        seq(conv(2, 3, 3), nn.Flatten(), nn.Linear(48, 3), nn.Softmax(1), nn.ReLU()),
         (2, 6, 6),
         "leave it out",
     ),
