@@ -3,7 +3,7 @@
 import heapq
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,8 +135,8 @@ def column_counts(
 
 @njit(cache=True)
 def _count(
-    ends: NDArray[np.int32],
-    rows: NDArray[np.int32],
+    ends: NDArray[np.integer[Any]],
+    rows: NDArray[np.integer[Any]],
     pes: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> None:
