@@ -33,7 +33,7 @@ def act_layout(p: ScnnParams) -> data.StructLayout:
 
     Fields
     ------
-    value, position : in the tile, see ``docs/scnn.md``.
+    value, position : in the tile, see ``docs/scnn.md``; the value is 0 where there is none.
     used : it is there, and is not 0 or zeros are kept.
     """
     return data.StructLayout({
@@ -210,7 +210,8 @@ class ActRead(wiring.Component):
         for lane in range(p.mult_i):
             act, value = acts.payload.acts[lane], word.acts[lane].value
             m.d.comb += [
-                act.value.eq(value),
+                # What lies behind the last activation of a channel must not move multipliers.
+                act.value.eq(Mux(word.lanes[lane], value, 0)),
                 act.position.eq(coordinates.positions[lane]),
                 act.used.eq(word.lanes[lane] & ((value != 0) | d.keep_zeros)),
             ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,6 +28,9 @@ class MultiplierArray(wiring.Component):
     x I products and addresses are made. A second set of operand registers takes the pair that is
     issued while the first cannot go on, so that whether a pair may be issued does not depend on
     ``ready``. Weights that are still coming are waited for one by one.
+
+    Pairs whose activations are all unused, as those of a channel of stored zeros, take their cycles
+    and nothing else: the row stands still, and the weights before stay in the registers.
 
     Members
     -------
@@ -92,8 +95,10 @@ class MultiplierArray(wiring.Component):
         final = Signal()
         go = Signal()
         passed = Signal()
+        works = Signal()
         m.d.comb += [
-            self.row.eq(Mux(index == 0, place.row, next_row)),
+            works.eq(Cat(act.used for act in acts).any()),
+            self.row.eq(Mux((index == 0) | ~works, place.row, next_row)),
             here.eq(self.coming - place.number),
             final.eq(index + 1 >= place.count),
             go.eq(self.acts.valid & self.open & (place.count != 0) & (here > index)),
@@ -126,16 +131,20 @@ class MultiplierArray(wiring.Component):
             self.waiting[0].eq((m_valid & ~m_set) | (n_valid & ~n_set)),
             self.waiting[1].eq((m_valid & m_set) | (n_valid & n_set)),
         ]
+        n_works = Cat(act.used for act in n_acts).any()
         with m.If(self.issued):
-            m.d.sync += [n_set.eq(self.set), n_weights.eq(self.weights), n_acts.eq(acts)]
+            m.d.sync += [n_set.eq(self.set), n_acts.eq(acts)]
+            with m.If(works):
+                m.d.sync += n_weights.eq(self.weights)
         with m.If(~m_valid | self.ready):
             m.d.sync += [
                 m_valid.eq(n_valid | self.issued),
                 m_set.eq(Mux(n_valid, n_set, self.set)),
-                m_weights.eq(Mux(n_valid, n_weights, self.weights)),
                 m_acts.eq(Mux(n_valid, n_acts, acts)),
                 n_valid.eq(0),
             ]
+            with m.If(Mux(n_valid, n_works, self.issued & works)):
+                m.d.sync += m_weights.eq(Mux(n_valid, n_weights, self.weights))
         with m.Elif(self.issued):
             m.d.sync += n_valid.eq(1)
         for f, row in enumerate(self.products):

@@ -115,7 +115,8 @@ class WeightFifo(wiring.Component):
             headers.i.payload.channel.eq(item.channel),
             headers.i.payload.count.eq(Mux(item.empty, 0, item.count)),
             headers.i.payload.last.eq(item.last),
-            write.en.eq(stored),
+            # Nobody reads a vector of a block that was dropped: its row keeps what it has.
+            write.en.eq(stored & ~kept[-1]),
             write.addr.eq(tail),
             write.data.eq(item.weights),
             read.addr.eq(self.row),

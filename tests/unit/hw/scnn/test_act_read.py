@@ -106,6 +106,7 @@ def run(
                 continue
             got = [(act.value, act.position) if act.used else None for act in vector.acts]
             assert got == acts + [None] * (p.mult_i - len(acts))
+            assert not any(act.value for act in vector.acts[len(acts) :])
         await ctx.tick().repeat(5)
         assert not ctx.get(dut.o.valid)
 

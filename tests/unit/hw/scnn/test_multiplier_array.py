@@ -66,10 +66,16 @@ def run(p: ScnnParams, *, seed: int, rates: dict[str, float]) -> tuple[int, int]
     dut = MultiplierArray(p)
     rng = Random(seed)
     vectors, weights = draw_vectors(p, rng, 40)
-    expected, ends = [], []
+    expected, ends, firsts, held = [], [], [], []
     for vector in vectors:
         begin, place = vector["begin"], vector["place"]
-        expected += [multiply(p, weights[begin + w], vector["acts"]) for w in range(place["count"])]
+        pairs = weights[begin : begin + place["count"]]
+        expected += [multiply(p, pair, vector["acts"]) for pair in pairs]
+        for pair in pairs:
+            # Of activations that are all unused, the weights are those of the pair before.
+            held = pair if any(act["used"] for act in vector["acts"]) else held
+            position = vector["acts"][0]["position"]
+            firsts.append([(weight["offset"] + position) % p.accs for weight in held])
         if place["last"]:
             ends.append(len(expected))
     got: list[Any] = []
@@ -99,6 +105,8 @@ def run(p: ScnnParams, *, seed: int, rates: dict[str, float]) -> tuple[int, int]
             ctx.set(dut.set, len(got_ends) & 1)
             ctx.set(dut.ready, chance("ready"))
             row = ctx.get(dut.row)
+            if offered and not any(act["used"] for act in left[0]["acts"]):
+                assert row == left[0]["place"]["row"]
             here = [n for n in range(begin, coming) if n % p.weight_depth == row]
             if here:
                 ctx.set(dut.weights, weights[here[-1]])
@@ -109,6 +117,8 @@ def run(p: ScnnParams, *, seed: int, rates: dict[str, float]) -> tuple[int, int]
                     for row in dut.products
                 ]
                 assert products == expected[len(got)]
+                if first := firsts[len(got)]:
+                    assert [ctx.get(row[0].addr) for row in dut.products] == first
                 assert ctx.get(dut.products_set) == sum(end <= len(got) for end in ends) & 1
                 got.append(products)
             assert ctx.get(dut.blocked) == (issued - before == 2)

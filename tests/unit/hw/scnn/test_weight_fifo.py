@@ -49,7 +49,8 @@ def draw_items(p: ScnnParams, blocks: int, rng: Random) -> list[dict[str, Any]]:
 def test_against_lists(sizes: dict[str, Any], offer_rate: float, take_rate: float) -> None:
     """Headers come out in order, their vectors are where they say, and room is what is stored.
 
-    Blocks are kept for some cycles, or dropped at once, often before their vectors have come.
+    Blocks are kept for some cycles, or dropped at once, often before their vectors have come: these
+    are not written.
     """
     p = ScnnParams(mult_f=2, **sizes)
     dut = WeightFifo(p)
@@ -63,7 +64,8 @@ def test_against_lists(sizes: dict[str, Any], offer_rate: float, take_rate: floa
         stored: list[Any] = []  # all vectors since the beginning
         taken: list[Any] = []
         needed, begin, modulus = 0, 0, 1 << len(dut.coming)
-        for _ in range(60 * len(items)):
+        rows: dict[int, Any] = {}  # what was written to each, of blocks that were not dropped
+        for cycle in range(60 * len(items)):
             if not left and len(taken) == len(blocks):
                 break
             offer = bool(left) and rng.random() < offer_rate
@@ -101,11 +103,17 @@ def test_against_lists(sizes: dict[str, Any], offer_rate: float, take_rate: floa
                             (weight["value"], weight["offset"])
                             for weight in stored[number + index]["weights"]
                         ]
+            if (row := cycle % p.weight_depth) in rows:
+                ctx.set(dut.row, row)
+                got = [weight.value for weight in ctx.get(dut.weights)]
+                assert got == [weight["value"] for weight in rows[row]["weights"]]
             if offer and room:
                 item = left.popleft()
                 if item["first"]:
                     headers.append(item)
                 if not item["empty"]:
+                    if len(stored) >= needed:
+                        rows[len(stored) % p.weight_depth] = item
                     stored.append(item)
             # Give up all but the last two blocks, sometimes those, too.
             for number, _, _ in taken[-2:]:
