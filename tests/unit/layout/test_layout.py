@@ -21,6 +21,7 @@ from zeroskip.flow.layout.floor import Floor
 from zeroskip.flow.layout.lef import read_lef, with_wide_vias
 from zeroskip.flow.layout.place import Placement, Row, legal_placement
 from zeroskip.flow.layout.programs import OSU018, PACKAGES
+from zeroskip.flow.layout.route import obstacles
 from zeroskip.flow.layout.tiling import draw_tiling, tile_array
 from zeroskip.flow.layout.timing import spef
 from zeroskip.flow.layout.unit import UnitName, find_unit, unit_name
@@ -134,6 +135,24 @@ def test_floor(floor: Floor) -> None:
     assert "- f0_2 FILL + PLACED ( 960 800 ) N ;" in text
     # Pins stand on tracks, which go through the middles of places.
     assert all(round(y * 100) % 100 == 50 for _, _, y in floor.pins.values())
+
+
+def test_wires_stay_inside_and_come_to_pins(floor: Floor) -> None:
+    boxes = [*obstacles(floor, 3)]
+    width, height = floor.die
+
+    def free(layer: str, x: float, y: float) -> bool:
+        return not any(
+            layer == metal and left <= x <= right and low <= y <= high
+            for metal, (left, low, right, high) in boxes
+        )
+
+    assert all(free(layer, x, y) for layer, x, y in floor.pins.values())
+    for metal in floor.lef.metals:
+        assert free(metal, width / 2, height / 2)
+        for x, y in ((-0.4, 9), (width + 0.4, 9), (9, -0.4), (9, height + 0.4)):
+            assert not free(metal, x, y)
+    assert not free("metal1", 9, 7)  # a rail is there
 
 
 def test_wires_and_their_delays(floor: Floor) -> None:
