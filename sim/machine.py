@@ -29,7 +29,7 @@ from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.energy.model import EnergyModel
 from zeroskip.sim.estimate import Counted, Estimator
 from zeroskip.sim.evaluation import Evaluation
-from zeroskip.sim.result import PartResult
+from zeroskip.sim.result import PartResult, Result
 from zeroskip.sim.system.golden import Attempt
 from zeroskip.sim.system.state import ArrayCycles, ArrayState
 from zeroskip.sim.system.transfer import Transfer
@@ -382,6 +382,21 @@ class Machine(ABC, Generic[PartT]):
         ]
         names = list(name_process(process, name, ["runs"]))
         return Tracks(names=names, events=[iter(events)], end=ends[-1], processes=1)
+
+    def bench_files(self, part: PartT, result: Result) -> Mapping[str, bytes]:
+        """Write what the testbench of the array by itself reads, by name of the file.
+
+        Parameters
+        ----------
+        part : the only one of its image.
+        result : what the cycle model gave.
+
+        Raises
+        ------
+        InputError
+            If the array has no testbench, or a host has to load memories between runs.
+        """
+        raise InputError(f"there is no testbench of {self.engine} by itself: use --top axi")
 
     def check_gates(
         self,

@@ -1,5 +1,6 @@
 // SRAMs. What was read stays at the output until the next read. In simulation the rows are loaded at
-// time 0 from <+sram_dir>/<instance path>.hex, if the plusarg is given and the file is there; other
+// time 0 from <+sram_dir>/<instance path>.hex, if the plusarg is given and the file is there, or else
+// one that has the path without its first names, wherever a design instantiates an array; other
 // rows keep what the simulator fills them with. Files that hold these modules can be compiled
 // together; define ZEROSKIP_SRAM_1R1W and ZEROSKIP_SRAM_1RW to use others.
 
@@ -23,14 +24,23 @@ module sram_1r1w #(
     reg [WIDTH-1:0] rows [0:DEPTH-1];
 
 `ifndef SYNTHESIS
-    reg [8*1024-1:0] dir;
+    reg [8*1024-1:0] dir, place;
     reg [8*2048-1:0] path;
-    integer          file;
+    integer          file, at;
 
     initial
         if ($value$plusargs("sram_dir=%s", dir)) begin
-            $sformat(path, "%0s/%m.hex", dir);
-            file = $fopen(path, "r");
+            $sformat(place, "%m");
+            file = 0;
+            at = 1024;
+            while (file == 0 && at > 0) begin
+                $sformat(path, "%0s/%0s.hex", dir, place);
+                file = $fopen(path, "r");
+                // Without the first name of the path, which ends with the next dot.
+                at = at - 1;
+                while (at > 0 && place[8*at+:8] != ".") at = at - 1;
+                place = place & ~({8*1024{1'b1}} << (8 * at));
+            end
             if (file != 0) begin
                 $fclose(file);
                 $readmemh(path, rows);
@@ -64,14 +74,23 @@ module sram_1rw #(
     reg [WIDTH-1:0] rows [0:DEPTH-1];
 
 `ifndef SYNTHESIS
-    reg [8*1024-1:0] dir;
+    reg [8*1024-1:0] dir, place;
     reg [8*2048-1:0] path;
-    integer          file;
+    integer          file, at;
 
     initial
         if ($value$plusargs("sram_dir=%s", dir)) begin
-            $sformat(path, "%0s/%m.hex", dir);
-            file = $fopen(path, "r");
+            $sformat(place, "%m");
+            file = 0;
+            at = 1024;
+            while (file == 0 && at > 0) begin
+                $sformat(path, "%0s/%0s.hex", dir, place);
+                file = $fopen(path, "r");
+                // Without the first name of the path, which ends with the next dot.
+                at = at - 1;
+                while (at > 0 && place[8*at+:8] != ".") at = at - 1;
+                place = place & ~({8*1024{1'b1}} << (8 * at));
+            end
             if (file != 0) begin
                 $fclose(file);
                 $readmemh(path, rows);

@@ -20,6 +20,7 @@ from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
 from zeroskip.sim.eie.storage import layer_storage, reload_cycles
 from zeroskip.sim.eie.system import EieLists
+from zeroskip.sim.eie.vectors import bench_files
 from zeroskip.sim.machine import (
     Counts,
     Description,
@@ -28,7 +29,7 @@ from zeroskip.sim.machine import (
     Tensors,
     Tracks,
 )
-from zeroskip.sim.result import PartResult, by_layer
+from zeroskip.sim.result import PartResult, Result, by_layer
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
 from zeroskip.sim.words import Compared, WordDifference, compare_words
@@ -111,6 +112,10 @@ class _Eie(Machine[EiePart]):
         self, part: EiePart, tensors: Tensors, name: str, process: int, begin: int
     ) -> Tracks:
         return trace_tracks(part, vectors(part, tensors), name, process, begin)
+
+    def bench_files(self, part: EiePart, result: Result) -> Mapping[str, bytes]:
+        columns = vectors(part, result.tensors_on_arrays)[0]
+        return bench_files(part, columns, result.part(self.engine))
 
 
 def vectors(part: EiePart, tensors: Tensors) -> list[NDArray[np.int64]]:

@@ -4,20 +4,26 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.base.staging import staged_directory
 from zeroskip.cli.arrays import DEFAULT_ENGINE, PresetOption, SetOption, choose_arrays
+from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import JsonOption, PortOption
 from zeroskip.cli.output import print_json, print_line
-from zeroskip.compiler.image.image import load
+from zeroskip.compiler.image.image import Image, load
 from zeroskip.compiler.image.manifest import zeroskip_version
 from zeroskip.flow.bus.top import TOPS, TopFlow, chip_of
 from zeroskip.flow.flow import FLOWS, flow
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.machine import machine
+from zeroskip.sim.run import run
+
+if TYPE_CHECKING:
+    from zeroskip.flow.export import Export
 
 __all__ = ["EXAMPLES", "write_verilog"]
 
@@ -34,6 +40,8 @@ zeroskip verilog --top axi --set num_pes=4 -o out/eie_axi
 zeroskip verilog --engine scnn --preset tiny --top wishbone --port-bits 64 -o out/scnn_wishbone
 
 zeroskip verilog --image out/digits --top axi -o out/chip
+
+zeroskip verilog --image out/digits --input x.npy -o out/array
 """
 
 _MARK = "ports.json"
@@ -69,6 +77,16 @@ def write_verilog(
         ),
     ] = None,
     data_bits: PortOption = SystemParams.data_bits,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            "--input",
+            "-i",
+            metavar="X.npy",
+            help="With --image, of an array by itself: write a testbench, and to the folder srams "
+            "what its memories hold, these inputs, and what the models make of them.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Write an array and a PE, or the chip, as Verilog files that need nothing else.
@@ -80,13 +98,19 @@ def write_verilog(
     """
     from zeroskip.flow.export import export
 
+    if inputs is not None and (image is None or top is not None):
+        raise InputError(
+            "--input needs --image, and no --top: what the testbench of a top reads, zeroskip "
+            "system writes"
+        )
     params: Mapping[str, Any] | None = None
-    if image is not None:
+    compiled = None if image is None else load(image)
+    if compiled is not None:
         if engine or preset or settings:
             raise InputError(
                 "--image says which arrays to write: leave --engine, --preset and --set out"
             )
-        params = {part.engine: part.params for part in load(image).parts}
+        params = {part.engine: part.params for part in compiled.parts}
         engine = chip_of(params)
     engine = engine or DEFAULT_ENGINE
     chip = None if top is None else TopFlow(engine, top, SystemParams(data_bits=data_bits))
@@ -100,6 +124,8 @@ def write_verilog(
     files = {name: text.encode() for name, text in exported.files.items()}
     if chip is not None:
         files |= chip.files(exported, chip.params(params), zeroskip_version())
+    if compiled is not None and inputs is not None:
+        files |= _array_bench(compiled, inputs, exported)
     document = {
         "engine": engine,
         "top": top,
@@ -137,3 +163,21 @@ def write_verilog(
             if "/" not in name:
                 print_line(f"{folder / name}: {len(contents.splitlines())} lines")
     return 0
+
+
+def _array_bench(image: Image, inputs: Path, exported: "Export") -> Mapping[str, bytes]:
+    """Write a testbench of the only array of an image, and what it reads, by name."""
+    if len(image.parts) > 1:
+        raise InputError(
+            f"{image.name!r} has parts for {', '.join(part.engine for part in image.parts)}, and "
+            "--input is for an array by itself: use --top axi for a chip of both"
+        )
+    part = image.alone()
+    found = run(image, read_npy(inputs, "input"), "cycles")
+    (*_, (name, listed)) = exported.ports.items()
+    contents = machine(part.engine).bench_files(part, found)
+    bench = flow(part.engine).testbench(name, listed, part.params)
+    return {
+        f"{name}_tb.v": bench.encode(),
+        **{f"srams/{file}": text for file, text in contents.items()},
+    }

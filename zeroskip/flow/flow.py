@@ -24,7 +24,7 @@ from zeroskip.flow.host.line import HostError
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.flow.synth.report import AreaReport, Unit
-from zeroskip.hw.common.bundle import constants, ports
+from zeroskip.hw.common.bundle import Port, constants, ports
 from zeroskip.hw.system.chip import EngineUnit, SystemChip, system_module
 from zeroskip.hw.system.jobs import Engine
 from zeroskip.hw.system.params import SystemParams
@@ -159,6 +159,23 @@ class Flow(ABC, Generic[ParamsT]):
         """
         top = list(components.values())[-1]
         return constants(f"{prefix}{self.engine}".upper(), ports(top), self.enums)
+
+    def testbench(self, top: str, listed: Sequence[Port], params: ParamsT) -> str:
+        """Write a testbench in plain Verilog of the array by itself.
+
+        Parameters
+        ----------
+        top : module that is tested.
+        listed : its ports.
+        params : of the array.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        del top, listed, params
+        raise InputError(f"there is no testbench of {self.engine} by itself: use --top axi")
 
     def board_part(self, image: Image) -> Any:
         """Return what a board is filled with: ``engine``, ``params``, ``loads`` and ``srams``.

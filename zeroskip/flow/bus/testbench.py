@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from zeroskip.flow.template import fill, instance
 from zeroskip.hw.common.bundle import Port
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.register_map import REGISTER_BITS, Register
@@ -27,7 +28,7 @@ def testbench(top: str, bus: str, ports: Iterable[Port], port: SystemParams) -> 
     port : of the chip to its memory.
     """
     parts = {
-        "INSTANCE": _instance(ports),
+        "INSTANCE": instance(ports),
         "BUS": _TEXT.with_name(f"testbench_{bus}.v").read_text(),
     }
     values = {
@@ -38,18 +39,4 @@ def testbench(top: str, bus: str, ports: Iterable[Port], port: SystemParams) -> 
         "BEAT_SHIFT": port.beat_shift,
         "REGISTER_BITS": REGISTER_BITS,
     } | {f"{register.name}_ADDRESS": int(register) for register in Register}
-    text = _TEXT.read_text()
-    for name, part in parts.items():
-        text = text.replace(f"{name}\n", part)
-    # A name may be the end of another.
-    for name in sorted(values, key=len, reverse=True):
-        text = text.replace(name, str(values[name]))
-    return text
-
-
-def _instance(ports: Iterable[Port]) -> str:
-    """Declare a wire for each port, of its name, and connect them to the chip."""
-    listed = list(ports)
-    wires = [f"    wire {f'[{one.width - 1}:0] ' * (one.width > 1)}{one.name};" for one in listed]
-    pins = ",\n".join(f"        .{one.name}({one.name})" for one in listed)
-    return "\n".join([*wires, "", "    CHIP chip (", pins, "    );", "", ""])
+    return fill(_TEXT.read_text(), parts, values)

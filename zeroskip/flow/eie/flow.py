@@ -7,11 +7,13 @@ from typing import Any
 from zeroskip.base.tables import Table
 from zeroskip.flow.eie import host
 from zeroskip.flow.eie.board import EieBoardArray
+from zeroskip.flow.eie.testbench import testbench
 from zeroskip.flow.flow import Flow, Modules
 from zeroskip.flow.host.driver import Driver
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.flow.synth.report import AreaReport, Unit, sum_units, units_of
+from zeroskip.hw.common.bundle import Port
 from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.eie.array import ARRAY_MODULE, PE_MODULE, EieArray
 from zeroskip.hw.eie.host import BOARD_KIND, Space, StallClass
@@ -64,6 +66,9 @@ class _Eie(Flow[EieParams]):
 
     def num_pes(self, params: EieParams) -> int:
         return params.num_pes
+
+    def testbench(self, top: str, listed: Sequence[Port], params: EieParams) -> str:
+        return testbench(top, listed, params)
 
     def board_array(self, params: EieParams) -> EieBoardArray:
         return EieBoardArray(params)
