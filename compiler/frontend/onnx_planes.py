@@ -81,7 +81,8 @@ def _pool(t: Translator, op: Operation) -> None:
     kernel = [int(n) for n in op.attributes["kernel_shape"]]
     if len(kernel) not in (1, 2):
         raise t.error(op, hint("pool"))
-    if max(op.attributes.get("dilations", [1])) > 1:
+    holes = op.attributes.get("dilations", [1] * len(kernel))
+    if any(size > 1 and hole > 1 for size, hole in zip(kernel, holes, strict=True)):
         raise t.error(op, "its windows have holes (dilations); use dilation 1")
     strides = [int(n) for n in op.attributes.get("strides", [1] * len(kernel))]
     before, after = _pads(t, op, kernel, strides)

@@ -140,7 +140,8 @@ def pool(node: Node, source: str, shape: Shape) -> FloatPool:
         raise ops.node_error(
             node, f"its kernel {kernel}, stride {stride} and padding {padding} make no windows"
         )
-    if kernel != (1, 1) and _pair(node, "dilation", 1, line=line) != (1, 1):
+    holes = _pair(node, "dilation", 1, line=line)
+    if any(size > 1 and hole > 1 for size, hole in zip(kernel, holes, strict=True)):
         raise ops.node_error(
             node,
             "its windows have holes (dilation), and a maximum on the array takes every element of "

@@ -287,6 +287,11 @@ WHOLE: dict[str, Case] = {
         (2, 6, 8),
         "c",
     ),
+    "holes between single elements": (
+        seq(nn.MaxPool2d((1, 3), (2, 1), (0, 1), dilation=(3, 1))),
+        (2, 7, 9),
+        "m",
+    ),
     "every other": (seq(nn.MaxPool2d(1, 2), nn.AvgPool2d(1, 2)), (2, 7, 9), "m a"),
     "uneven": (
         seq(conv(2, 3, 3), nn.AdaptiveAvgPool2d((3, 4)), nn.Flatten(), nn.Linear(36, 4)),
