@@ -17,7 +17,9 @@ from zeroskip.sim.result import PartResult
 __all__ = ["bench_files"]
 
 
-def bench_files(part: EiePart, columns: NDArray[np.int64], model: PartResult) -> Mapping[str, bytes]:
+def bench_files(
+    part: EiePart, columns: NDArray[np.int64], model: PartResult
+) -> Mapping[str, bytes]:
     """Write files for ``$readmemh`` by name, which ``zeroskip/flow/eie/testbench.v`` reads.
 
     The contents of an SRAM have the name of its path inside the array, with dots.

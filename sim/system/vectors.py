@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.image.readmem import to_hex
+from zeroskip.compiler.system.build import SystemImage
+from zeroskip.compiler.system.relative import relative_list
 from zeroskip.flow.flow import image_sizes
 from zeroskip.hw.system.memory import FULL_RATE, MemorySettings
 from zeroskip.hw.system.params import SystemParams
@@ -58,6 +60,7 @@ def bench_files(
             beats(group.after[made.address - base :][: made.bytes]),
         ]
     (setup_cycles,) = found.count(setup, settings, fast_starts(setup)).cycles
+    code = _stream_list(found.system)
     lists = [number for place in (*setup.lists, *groups[0].lists) for number in place]
     numbers = [
         array_id(port, image_sizes(image)),
@@ -66,12 +69,26 @@ def bench_files(
         *(given.address, -(-given.bytes // port.beat_bytes)),
         *(made.address, -(-made.bytes // port.beat_bytes)),
         *(len(groups), setup_cycles, latency),
+        len(code),
     ]
     return {
         "run.hex": to_hex(np.array(numbers, np.uint64)[:, None], 64),
         "memory.hex": _hex(memory),
         "vectors.hex": _hex(np.concatenate(vectors)),
+        **({"stream.hex": _hex(beats(np.frombuffer(code, np.uint8)))} if code else {}),
     }
+
+
+def _stream_list(system: SystemImage) -> bytes:
+    """Return ``infer_0`` for a chip whose input and output are streams; nothing if none can be."""
+    entry = system.map
+    if entry.bounded:
+        return b""
+    moved = entry.traffic("infer_0")
+    once = [("reads", "input_0"), ("writes", "output_0")]
+    if any(moved[way].get(name) != entry.block(name).bytes for way, name in once):
+        return b""
+    return relative_list(system)
 
 
 def _hex(beats: NDArray[np.uint8]) -> bytes:

@@ -75,7 +75,12 @@ def test_a_testbench(
     # Cycles are counted with the memory that the models have.
     assert sum("another number of cycles" in line for line in found) == TESTED_TOPS[bus]
     assert sum("another output" in line for line in found) == 1
-    run.write_text("1\n" + run.read_text().partition("\n")[2])
+    array, _, numbers = run.read_text().partition("\n")
+    if bus == "axi_stream":
+        # No list for streams, as of a network that reads its input more than once.
+        run.write_text("\n".join([array, *numbers.split()[:-1], "0" * 16]))
+        assert "no stream gives what the network reads: use --top axi" in said()[-2]
+    run.write_text("1\n" + numbers)
     *_, last, verdict = said()
     assert re.fullmatch("cycle [0-9]: the image is for another array, or another --port-bits", last)
     assert verdict == "FAIL"

@@ -55,7 +55,7 @@ def show_system(
             "-o",
             metavar="DIR",
             help="Write memory.bin and map.json to this folder, which is replaced; with --input "
-            "also what the testbench of 'zeroskip verilog --top axi' or 'wishbone' reads.",
+            "also what the testbench of 'zeroskip verilog --top' reads.",
         ),
     ] = None,
     data_bits: PortOption = SystemParams.data_bits,

@@ -93,7 +93,7 @@ def write_verilog(
 
     Beside them a header of macros for the host port's fields, and the ports as JSON; with --top
     also what integrators need: FuseSoC core, constraints, waivers of lint, table of SRAMs, a
-    testbench (axi, wishbone), and registers in SystemRDL, C, Markdown and HTML. A folder that an
+    testbench, and registers in SystemRDL, C, Markdown and HTML. A folder that an
     earlier call wrote is replaced.
     """
     from zeroskip.flow.export import export

@@ -36,7 +36,7 @@ _PARAMETER = re.compile(r"\.(\w+)\(32'd(\d+)\)")
 
 
 def integration_files(
-    name: str, verilog: str, version: str, ports: Mapping[str, str], testbench: str | None
+    name: str, verilog: str, version: str, ports: Mapping[str, str], testbench: str
 ) -> dict[str, str]:
     """Write the files beside a chip's Verilog.
 
@@ -46,16 +46,16 @@ def integration_files(
     verilog : text of that file.
     version : of this program.
     ports : direction of the top's ports.
-    testbench : its text, if the top has one.
+    testbench : its text.
 
     Returns
     -------
-    Contents by name of the file: ``.core``, ``.sdc``, ``.vlt``, ``.slang``, ``_srams.csv``, and
-    ``_tb.v`` of a testbench.
+    Contents by name of the file: ``_tb.v``, ``.core``, ``.sdc``, ``.vlt``, ``.slang``, and
+    ``_srams.csv``.
     """
-    beside = {} if testbench is None else {f"{name}_tb.v": testbench}
-    return beside | {
-        f"{name}.core": _core(name, version, tested=testbench is not None),
+    return {
+        f"{name}_tb.v": testbench,
+        f"{name}.core": _core(name, version),
         f"{name}.sdc": _constraints(ports),
         f"{name}.vlt": _waivers(),
         f"{name}.slang": "".join(f"// {why}\n{name}\n" for name, why in SLANG_OPTIONS.items()),
@@ -63,34 +63,8 @@ def integration_files(
     }
 
 
-_CORE_BENCH = """  testbench:
-    files:
-      - {name}_tb.v
-    file_type: verilogSource
-"""
-_CORE_SIM = """  sim:
-    <<: *default
-    filesets: [rtl, header, testbench]
-    toplevel: {name}_tb
-    flow: sim
-    flow_options:
-      tool: icarus
-      iverilog_options: [-g2005]
-    parameters: [image]
-
-parameters:
-  image:
-    datatype: str
-    description: Folder that zeroskip system IMAGE --input X.npy -o wrote
-    paramtype: plusarg
-"""
-
-
-def _core(name: str, version: str, *, tested: bool) -> str:
-    """Describe the chip as a core of FuseSoC; with its testbench if it is ``tested``."""
-    bench, simulated = (
-        text.format(name=name) if tested else "" for text in (_CORE_BENCH, _CORE_SIM)
-    )
+def _core(name: str, version: str) -> str:
+    """Describe the chip as a core of FuseSoC."""
     return f"""CAPI=2:
 name: zeroskip:zeroskip:{name}:{version}
 description: Sparse-inference chip, {name}
@@ -112,7 +86,11 @@ filesets:
     files:
       - {name}.vlt
     file_type: vlt
-{bench}
+  testbench:
+    files:
+      - {name}_tb.v
+    file_type: verilogSource
+
 targets:
   default: &default
     filesets: [rtl, header]
@@ -127,7 +105,22 @@ targets:
   synth:
     <<: *default
     filesets: [rtl, header, constraints]
-{simulated}"""
+  sim:
+    <<: *default
+    filesets: [rtl, header, testbench]
+    toplevel: {name}_tb
+    flow: sim
+    flow_options:
+      tool: icarus
+      iverilog_options: [-g2005]
+    parameters: [image]
+
+parameters:
+  image:
+    datatype: str
+    description: Folder that zeroskip system IMAGE --input X.npy -o wrote
+    paramtype: plusarg
+"""
 
 
 def _constraints(ports: Mapping[str, str]) -> str:

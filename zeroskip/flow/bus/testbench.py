@@ -12,9 +12,15 @@ __all__ = ["TESTED_TOPS", "testbench"]
 
 _TEXT = Path(__file__).with_name("testbench.v")
 
-TESTED_TOPS = {"axi": True, "wishbone": False}
-"""Buses that there is a testbench for, and whether the models count cycles with its memory; what is
-on the bus is in ``testbench_BUS.v``."""
+TESTED_TOPS = {"axi": True, "axi_stream": False, "wishbone": False}
+"""Buses that there is a testbench for, and whether the models count cycles with what is on it."""
+
+_PARTS = {
+    "axi": ("axi", "memory"),
+    "axi_stream": ("axi", "stream"),
+    "wishbone": ("wishbone", "memory"),
+}
+"""What is on the bus, and where inputs and outputs are: texts ``testbench_PART.v``."""
 
 
 def testbench(top: str, bus: str, ports: Iterable[Port], port: SystemParams) -> str:
@@ -27,10 +33,8 @@ def testbench(top: str, bus: str, ports: Iterable[Port], port: SystemParams) -> 
     ports : of the module.
     port : of the chip to its memory.
     """
-    parts = {
-        "INSTANCE": instance(ports),
-        "BUS": _TEXT.with_name(f"testbench_{bus}.v").read_text(),
-    }
+    master, moved = (_TEXT.with_name(f"testbench_{part}.v").read_text() for part in _PARTS[bus])
+    parts = {"INSTANCE": instance(ports), "BUS": master, "DATA": moved}
     values = {
         "CHIP": top,
         "TIMED_VALUE": int(TESTED_TOPS[bus]),

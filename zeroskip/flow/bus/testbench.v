@@ -12,6 +12,7 @@ module CHIP_tb;
     localparam CONTROL = CONTROL_ADDRESS, GIE = GIE_ADDRESS, IER = IER_ADDRESS, ISR = ISR_ADDRESS;
     localparam LIST = LIST_ADDRESS, LIST_BYTES = LIST_BYTES_ADDRESS;
     localparam WINDOW = WINDOW_ADDRESS, WINDOW_BYTES = WINDOW_BYTES_ADDRESS;
+    localparam INPUT = INPUT_ADDRESS, OUTPUT = OUTPUT_ADDRESS;
     localparam ERROR = ERROR_ADDRESS, CYCLES = CYCLES_ADDRESS, ARRAY = ARRAY_ADDRESS;
 
     reg clk = 0, reset = 1;
@@ -22,9 +23,8 @@ module CHIP_tb;
     always @(posedge clk) now <= now + 1;
 
     // What the run consists of.
-    reg [63:0] run [0:14];
+    reg [63:0] run [0:15];
     wire [31:0] array_number = run[0][31:0], latency = run[14][31:0];
-    wire [31:0] list_at = run[6][31:0], list_bytes = run[7][31:0];
     wire [31:0] input_at = run[8][31:0], input_beats = run[9][31:0];
     wire [31:0] output_at = run[10][31:0], output_beats = run[11][31:0];
     wire [31:0] inferences = run[12][31:0];
@@ -80,9 +80,10 @@ BUS
         end
     endtask
 
+    integer row, n, differ;
     reg [8*1024-1:0] image;
     reg [8*1100-1:0] path;
-    integer file, row, n, differ;
+    integer file;
     reg [31:0] place, cycles;
 
     task find(input [8*16-1:0] name);
@@ -98,6 +99,7 @@ BUS
         end
     endtask
 
+DATA
     always begin
         if (!$value$plusargs("image=%s", image)) image = ".";
         find("run.hex");
@@ -122,10 +124,7 @@ BUS
             fail("the image is for another array, or another --port-bits");
             finish;
         end
-        write(WINDOW, base);
-        write(WINDOW + 4, run[1][63:32]);
-        write(WINDOW_BYTES, run[2][31:0]);
-        write(WINDOW_BYTES + 4, run[2][63:32]);
+        open_window;
         write(LIST + 4, 0);
         write(IER, 5);
         write(GIE, 1);
@@ -135,13 +134,9 @@ BUS
         place = 0;
         for (n = 0; n < inferences; n = n + 1) begin
             cycles = vectors[place][31:0];
-            for (row = 0; row < input_beats; row = row + 1)
-                memory[((input_at - base) >> BEAT_SHIFT) + row] = vectors[place + 1 + row];
+            give_input(place + 1);
             start(list_at, list_bytes, 2 * cycles + 100000);
-            differ = 0;
-            for (row = 0; row < output_beats; row = row + 1)
-                if (memory[((output_at - base) >> BEAT_SHIFT) + row]
-                        !== vectors[place + 1 + input_beats + row]) differ = differ + 1;
+            count_differences(place + 1 + input_beats);
             if (TIMED)
                 $display("inference %0d: %0d cycles, the model's are %0d; %0d of %0d beats differ",
                     n, value, cycles, differ, output_beats);

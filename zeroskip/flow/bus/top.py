@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.flow.bus.files import integration_files
-from zeroskip.flow.bus.testbench import TESTED_TOPS, testbench
+from zeroskip.flow.bus.testbench import testbench
 from zeroskip.flow.export import Export
 from zeroskip.flow.flow import Flow, Modules, flow
 from zeroskip.flow.registers.systemrdl import register_files
@@ -100,8 +100,7 @@ class TopFlow(Flow[Any]):
         """
         ((name, listed),) = exported.ports.items()
         directions = {port.name: port.direction for port in listed}
-        tested = self._top in TESTED_TOPS
-        bench = testbench(name, self._top, listed, self._port) if tested else None
+        bench = testbench(name, self._top, listed, self._port)
         text = exported.files[f"{name}.sv"]
         texts = integration_files(name, text, version, directions, bench)
         beside = {file: text.encode() for file, text in texts.items()}
