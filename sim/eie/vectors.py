@@ -42,7 +42,7 @@ def bench_files(
             "larger memories"
         )
     assert model.run_cycles is not None
-    job, (segment,) = image_job(part, columns), part.segments
+    job = image_job(part, columns)
     p, runs = part.params, len(columns)
     rows, pes = np.indices(job.inputs.shape[1:]).reshape(2, -1)
     given = _words(rows, pes, job.inputs.reshape(runs, -1))
@@ -58,7 +58,7 @@ def bench_files(
     numbers = [
         VERSION | p.num_pes << 16,
         *(runs, given.shape[1], expected.shape[1]),
-        int(segment.program[-1].swap),
+        int(part.program[-1].swap),
         # A clearing goes through accumulators and counters.
         int(cycles.max()) + p.num_accs + 16 * p.num_descriptors + 1000,
     ]
