@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from zeroskip.base.tables import Table
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.eie.benchmark.energy import PAPER_FACTORS, EieEnergyBench
 from zeroskip.sim.eie.benchmark.energy import bench_energy as bench_eie
@@ -83,4 +84,7 @@ def test_a_layer_beside_the_paper() -> None:
     assert sum(modules.values()) - modules["memory"] < sum(cost.units_mw.values())
     document = found.to_dict()
     assert set(document["factors"]) == {"paper's constants", "paper"}
-    assert len(list(found.report())) == 4
+    tables = list(found.report())
+    assert len(tables) == 4
+    # Without the layer of table V, the module's power is that of the first, and says so.
+    assert [table.header[2] for table in tables if isinstance(table, Table)][1] == "NT-We"
