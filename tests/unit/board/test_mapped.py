@@ -55,7 +55,7 @@ def opened(image: Image, registers: Memory) -> ChipHost:
         ({"VERSION": 0x00100063}, "the chip has registers of version 99, and this program knows"),
         (
             {"VERSION": 0x00080000 | SYSTEM_VERSION},
-            "the chip's port to memory has 64 bits, and the image is for 128",
+            "has 64 bits, and the image is for 128: lay it out with --port-bits 64",
         ),
         ({"ARRAY": 5}, "is for an array of other sizes than the chip's"),
     ],
@@ -72,8 +72,9 @@ def test_chips_that_an_image_is_not_for(
 def test_a_chip_at_work_is_left_alone(image: Image) -> None:
     registers = Memory(image, CONTROL=int(State.AP_START))
     chip = opened(image, registers)
-    with pytest.raises(HostError, match="the chip is at work"):
-        chip.load()
+    for work in (chip.load, lambda: chip.run(np.zeros((1, 12), int))):
+        with pytest.raises(HostError, match="the chip is at work"):
+            work()
     assert not registers.written
 
 
@@ -99,8 +100,14 @@ def test_files_are_mapped(tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match=r"uio9 cannot be mapped: .*No such file"):
+    with pytest.raises(HostError, match=r"uio9 cannot be mapped: No such file or directory$"):
         map_registers(tmp_path / "uio9")
+    (tmp_path / "small").write_bytes(bytes(4096))
+    sentence = "small cannot be mapped: it has 4096 bytes, and 5000 from byte 4096 on are needed"
+    with pytest.raises(HostError, match=sentence):
+        map_memory(tmp_path / "small", 4096, 5000)
+    with pytest.raises(HostError, match="small cannot be mapped: "):
+        map_memory(tmp_path / "small", 1 << 70, 4096)
 
 
 @pytest.mark.parametrize(

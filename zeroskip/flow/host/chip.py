@@ -124,7 +124,7 @@ class ChipHost:
         if found["port_bits"] != port.data_bits:
             raise HostError(
                 f"the chip's port to memory has {found['port_bits']} bits, and the image is for "
-                f"{port.data_bits}: lay it out with --port {found['port_bits']}"
+                f"{port.data_bits}: lay it out with --port-bits {found['port_bits']}"
             )
         if found["array"] != array_id(port, sizes):
             raise HostError(
@@ -189,7 +189,8 @@ class ChipHost:
         Raises
         ------
         HostError
-            If one is abandoned; the code and the number of the command are named.
+            If the chip is at work, or an inference is abandoned; the code and the number of the
+            command are named.
         """
         return np.array([self.infer(row) for row in np.asarray(inputs, np.int64)])
 
@@ -238,6 +239,7 @@ class ChipHost:
         places = entry.first_bits()
         if values.shape != (len(places),):
             raise HostError(f"an input has {len(places)} elements, not {values.size}")
+        self._check_idle()
         for bit in range(entry.lane_bits):
             bits[places + bit] = values >> bit & 1
         self._memory.write(self._place("input_0")[0], np.packbits(bits, bitorder="little"))
@@ -261,7 +263,8 @@ class ChipHost:
         return block.address - self._map.base, block.bytes
 
     def _run(self, commands: ListEntry) -> None:
-        """Start a list, and wait for its end."""
+        """Start a list, and wait for its end; one that others started is left alone."""
+        self._check_idle()
         registers = self._registers
         done = registers.read(Register.DONE)
         self._write_wide(Register.LIST, commands.address)

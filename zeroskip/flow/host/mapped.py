@@ -77,7 +77,13 @@ def _map(path: Path, length: int, offset: int) -> mmap.mmap:
         file = os.open(path, os.O_RDWR | os.O_SYNC)
         try:
             return mmap.mmap(file, length, offset=offset)
+        except ValueError as error:  # of files; devices say that there is no such address
+            raise HostError(
+                f"{path} cannot be mapped: it has {os.fstat(file).st_size} bytes, and {length} "
+                f"from byte {offset} on are needed"
+            ) from error
         finally:
             os.close(file)
-    except (OSError, ValueError) as error:
-        raise HostError(f"{path} cannot be mapped: {error}") from error
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise HostError(f"{path} cannot be mapped: {reason or error}") from error
