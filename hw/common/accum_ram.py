@@ -72,7 +72,7 @@ class AccumRam(wiring.Component):
             read.en.eq(self.add | self.read),
             read.addr.eq(Mux(self.read, self.read_row, self.add_row)),
             self.read_data.eq(read.data),
-            w_sum.eq(add(m, self.addend, old, self._shape.width)),
+            w_sum.eq(add(m, self.addend, old, self._shape.width, platform=platform)),
             write.en.eq(w_valid | self.clear),
             write.addr.eq(Mux(self.clear, self.clear_row, w_row)),
             write.data.eq(Mux(self.clear, 0, w_sum)),

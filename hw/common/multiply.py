@@ -33,7 +33,7 @@ class Multiply(wiring.Component):
     In gates: digits of ``b`` from -2 to 2 (Booth, radix 4) choose multiples of ``a``, which
     carry-save adders reduce to two numbers; these are registered, and added in the next cycle.
     A path then has about half of the multiplier. The lowest bits, which few multiples reach, are
-    added before the register already. On FPGAs, the multiplier they have.
+    added before the register already. On FPGAs, the multiplier they have, behind the register.
 
     Members
     -------
@@ -55,9 +55,9 @@ class Multiply(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if has_multipliers(platform):
-            product = Signal.like(self.product, reset_less=True)
-            m.d.sync += product.eq(self.a * self.b)
-            m.d.comb += self.product.eq(product)
+            a, b = (Signal.like(factor, reset_less=True) for factor in (self.a, self.b))
+            m.d.sync += [a.eq(self.a), b.eq(self.b)]
+            m.d.comb += self.product.eq(a * b)
             return m
         width = len(self.product)
         rows = self._multiples(m)

@@ -10,7 +10,7 @@ from zeroskip.hw.common.add import add
 from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.common.multiply import has_multipliers
 from zeroskip.hw.common.requantize import requantize
-from zeroskip.hw.common.sram import Ports, sram
+from zeroskip.hw.common.sram import Ports, has_short_paths, sram
 from zeroskip.hw.eie.control import rows_layout
 from zeroskip.hw.eie.delta import Delta
 from zeroskip.hw.eie.params import EieParams
@@ -175,24 +175,28 @@ class ActRw(wiring.Component):
                 host_here.eq(self.host_read & (load_file == number)),
                 load_here.eq(self.load_act & (load_file == number)),
             ]
-            reads = [(host_here, self.load_row[:row])]
-            writes = [(load_here, self.load_row[:row], self.load_data[: p.act_bits])]
+            # Nothing else is read or written while the host has a command for a file, whichever.
+            asks = [host_here, load_here]
+            if has_short_paths(platform):
+                asks = [self.host_read | self.load_act] * 2
+            reads = [(host_here, asks[0], self.load_row[:row])]
+            writes = [(load_here, asks[1], self.load_row[:row], self.load_data[: p.act_bits])]
             if p.streams:
                 in_here, out_here = Signal(name=f"in_{number}"), Signal(name=f"out_{number}")
                 m.d.comb += [
                     in_here.eq(self.rows.in_en & (self.rows.in_file == number)),
                     out_here.eq(self.rows.out_en & (self.rows.out_file == number)),
                 ]
-                reads.append((out_here, self.rows.out_row))
-                writes.append((in_here, self.rows.in_row, self.in_data))
+                reads.append((out_here, out_here, self.rows.out_row))
+                writes.append((in_here, in_here, self.rows.in_row, self.in_data))
             read_en, read_row = self.scan_read & is_scanned, self.scan_row
-            for here, address in reads:
-                read_en, read_row = read_en | here, Mux(here, address, read_row)
+            for here, asked, address in reads:
+                read_en, read_row = read_en | here, Mux(asked, address, read_row)
             write_en, write_row = self.write & is_destination, self.write_row
             word = self.output_data
-            for here, address, loaded in writes:
-                write_en, write_row = write_en | here, Mux(here, address, write_row)
-                word = Mux(here, loaded, word)
+            for here, asked, address, loaded in writes:
+                write_en, write_row = write_en | here, Mux(asked, address, write_row)
+                word = Mux(asked, loaded, word)
             m.d.comb += [
                 read.en.eq(read_en),
                 read.addr.eq(read_row),
@@ -234,7 +238,7 @@ class ActRw(wiring.Component):
             bias_load.data.eq(self.load_data[: p.acc_bits]),
         ]
         before = self._kept(m, bias.data, total) if p.delta else bias.data
-        m.d.sync += total.eq(add(m, drained, before, p.acc_bits))
+        m.d.sync += total.eq(add(m, drained, before, p.acc_bits, platform=platform))
         output = requantize(m, total, self.shift, self.activation, p.act_bits, platform=platform)
         if p.cells:
             m.d.comb += self.total.eq(total)

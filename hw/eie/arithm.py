@@ -16,7 +16,8 @@ class Arithm(wiring.Component):
 
     Four stages: codebook lookup; multiply; end of the product and accumulator read; add and
     write. Never stalls. Accumulators wrap, so the order of entries cannot change a bit. A plain
-    weight is looked up nowhere: it is its code.
+    weight is looked up nowhere: it is its code. The code comes late, out of a memory: on FPGAs,
+    whose multipliers need one cycle of the product's two, the lookup is in the other.
 
     All PEs work with one codebook, so it is held once for all of them (:class:`CodebookLoad`).
 
@@ -68,16 +69,21 @@ class Arithm(wiring.Component):
         # m_, a_: the two cycles of the product.
         m_valid = Signal()
         m_row = Signal(p.acc_addr_bits, reset_less=True)
+        m_code = Signal(p.stored_bits, reset_less=True)
         m_weight = Signal(signed(p.weight_bits), reset_less=True)
         m_value = Signal(signed(p.value_bits), reset_less=True)
         a_valid = Signal()
         a_row = Signal(p.acc_addr_bits, reset_less=True)
         w_product = Signal(signed(p.weight_bits + p.value_bits), reset_less=True)
-        lookup = self.code.as_signed() if p.plain else self._looked_up(platform)
+        if has_multipliers(platform):
+            kept = m_code.eq(self.code)
+            m.d.comb += m_weight.eq(self._weight_of(m_code, platform))
+        else:
+            kept = m_weight.eq(self._weight_of(self.code, platform))
         m.d.sync += [m_valid.eq(self.valid), a_valid.eq(m_valid)]
         # Without an entry, operands stay, so that the multiplier has nothing to do.
         with m.If(self.valid):
-            m.d.sync += [m_row.eq(self.row), m_weight.eq(lookup), m_value.eq(self.value)]
+            m.d.sync += [m_row.eq(self.row), kept, m_value.eq(self.value)]
         with m.If(m_valid):
             m.d.sync += a_row.eq(m_row)
         m.d.sync += w_product.eq(multiply.product)
@@ -96,15 +102,16 @@ class Arithm(wiring.Component):
         ]
         return m
 
-    def _looked_up(self, platform: object) -> Value:
-        """Return the weight of the code."""
+    def _weight_of(self, code: Value, platform: object) -> Value:
+        """Return the weight of a code."""
         p = self._p
+        if p.plain:
+            return code.as_signed()
         # Weight 0 is 0, and is never looked up: its place gives what is least work.
-        weights = [self.codebook.word_select(code, p.weight_bits) for code in range(p.num_codes)]
+        weights = [self.codebook.word_select(row, p.weight_bits) for row in range(p.num_codes)]
         weights[0] = weights[1]
-        # The code comes late, out of a memory. In LUTs, halves of halves are the shortest way.
-        is_fpga = has_multipliers(platform)
-        return _pick(weights, self.code) if is_fpga else Array(weights)[self.code]
+        # In LUTs, halves of halves are the shortest way.
+        return _pick(weights, code) if has_multipliers(platform) else Array(weights)[code]
 
 
 def _pick(words: list[Value], index: Value) -> Value:

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from zeroskip.hw.common.sram import has_short_paths
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["Drain"]
@@ -16,7 +17,8 @@ class Drain(wiring.Component):
 
     Members
     -------
-    start, rows, bias_base, dst_base : In, begin, see ``descriptor_layout``.
+    start, rows, bias_base, dst_base : In, begin, see ``descriptor_layout``. With short paths, what
+        comes with ``start`` stands from the cycle before it to the one behind it.
     flush : In, abandon.
     done : Out, in the last cycle of the drain, and while there is none.
     acc_read, acc_row, bias_row : Out, stage 1, read accumulator and bias.
@@ -60,7 +62,21 @@ class Drain(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         left = Signal(self._p.acc_addr_bits + 1)
-        m.d.comb += [self.acc_read.eq(left != 0), self.done.eq((left == 0) & ~self.clear)]
+        if has_short_paths(platform):
+            # The start comes late, and a read has as far to go to all PEs: it begins with a
+            # register, and what it needs is there before. Writes follow later.
+            over, loads, loads_writes = ~self.acc_read, ~self.acc_read, Signal(name="started")
+            m.d.sync += loads_writes.eq(self.start)
+            with m.If(self.start):
+                m.d.sync += self.acc_read.eq(1)
+            with m.Elif(left == 1):
+                m.d.sync += self.acc_read.eq(0)
+            with m.If(self.flush):
+                m.d.sync += self.acc_read.eq(0)
+        else:
+            over, loads, loads_writes = left == 0, self.start, self.start
+            m.d.comb += self.acc_read.eq(left != 0)
+        m.d.comb += self.done.eq(over & ~self.clear)
         m.d.sync += [
             self.clear.eq(self.acc_read),
             self.clear_row.eq(self.acc_row),
@@ -74,13 +90,14 @@ class Drain(wiring.Component):
             ]
         with m.If(self.write):
             m.d.sync += self.write_row.eq(self.write_row + 1)
-        with m.If(self.start):
+        with m.If(loads):
             m.d.sync += [
                 left.eq(self.rows),
                 self.acc_row.eq(0),
                 self.bias_row.eq(self.bias_base),
-                self.write_row.eq(self.dst_base),
             ]
+        with m.If(loads_writes):
+            m.d.sync += self.write_row.eq(self.dst_base)
         with m.If(self.flush):
             m.d.sync += [left.eq(0), self.clear.eq(0), self.write.eq(0)]
         return m

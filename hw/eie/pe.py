@@ -1,6 +1,7 @@
 """Processing element: one multiplier with its share of rows, and everything that feeds it."""
 
 import enum
+from typing import Any
 
 from amaranth.hdl import C, Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -9,6 +10,7 @@ from amaranth.lib.wiring import In, Out, connect
 from zeroskip.hw.common.counters import Counters
 from zeroskip.hw.common.formats import COUNTER_BITS, CellKind
 from zeroskip.hw.common.queue import Queue
+from zeroskip.hw.common.sram import has_short_paths
 from zeroskip.hw.eie.act_rw import ActRw
 from zeroskip.hw.eie.arithm import Arithm
 from zeroskip.hw.eie.cell import Cell
@@ -134,6 +136,7 @@ class Pe(wiring.Component):
             connect(m, pointers.o, spmat.i)
             m.d.comb += [self.room.eq(queue.i.ready), pointers.ahead.eq(queue.o.valid)]
 
+        near = self._near(m, platform)
         waiting = queue.o.valid | pointers.full | spmat.issued
         m.d.comb += [
             self.busy.eq(waiting | arithm.busy),
@@ -143,8 +146,8 @@ class Pe(wiring.Component):
             arithm.value.eq(spmat.value),
             arithm.read.eq(c.acc_read),
             arithm.read_row.eq(c.acc_row),
-            arithm.clear.eq(c.clear),
-            arithm.clear_row.eq(c.clear_row),
+            arithm.clear.eq(near.clear),
+            arithm.clear_row.eq(near.clear_row),
             acts.source.eq(c.source),
             acts.scan_read.eq(self.scan_read),
             acts.scan_row.eq(self.scan_row),
@@ -157,8 +160,8 @@ class Pe(wiring.Component):
             acts.acc.eq(
                 Mux(c.cells.weight, 0, arithm.read_data) if p.peepholes else arithm.read_data
             ),
-            acts.shift.eq(c.shift),
-            acts.activation.eq(c.activation),
+            acts.shift.eq(near.shift),
+            acts.activation.eq(near.activation),
             acts.write.eq(c.act_write),
             acts.write_row.eq(c.act_row),
             self.output_data.eq(acts.output_data),
@@ -178,7 +181,7 @@ class Pe(wiring.Component):
             m.d.comb += [
                 cell.cells.eq(c.cells),
                 cell.total.eq(acts.total),
-                cell.shift.eq(c.shift),
+                cell.shift.eq(near.shift),
                 acts.scan_other.eq(c.cells.recur),
                 acts.scan_blank.eq(c.cells.blank),
                 acts.write_unit.eq(c.cells.kind != CellKind.NONE),
@@ -199,6 +202,20 @@ class Pe(wiring.Component):
         else:
             m.d.comb += self.host_data.eq(acts.host_data)
         return m
+
+    def _near(self, m: Module, platform: object) -> Any:
+        """Return the control for what may be a cycle late: with short paths, out of a register.
+
+        It has a long way to come. Shift and activation stand from a pass's begin, long before its
+        first output is made; and a sum that was drained is not asked for until the next pass, so
+        that it may be cleared a cycle later.
+        """
+        c = self.control
+        if not has_short_paths(platform):
+            return c
+        near = Signal(c.shape(), name="near_control")
+        m.d.sync += near.eq(c)
+        return near
 
     def _connect_host(self, m: Module, pointers: PtrRead, spmat: SpmatRead, acts: ActRw) -> None:
         """Let host commands write the memories, and read activations."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -95,10 +95,10 @@ class SpmatRead(wiring.Component):
         ]
         # A column may begin in the word in which the one before it ended.
         read_once(m, read, f_en, f_word, self.load_en, "f")
-        next_slot = self._issue(m, read.data, r_slot, r_stop, r_base)
+        next_slot, next_base = self._issue(m, read.data, r_slot, r_stop, r_base, platform)
         m.d.comb += r_done.eq(self.issued & (next_slot == r_stop))
         with m.If(self.issued):
-            m.d.sync += [r_slot.eq(next_slot), r_base.eq(self.row + 1)]
+            m.d.sync += [r_slot.eq(next_slot), r_base.eq(next_base)]
         # After the issue, because a word that is fetched starts anew.
         with m.If(f_en):
             m.d.sync += [
@@ -122,10 +122,11 @@ class SpmatRead(wiring.Component):
         r_slot: Signal,
         r_stop: Signal,
         r_base: Signal,
-    ) -> Signal:
+        platform: object,
+    ) -> tuple[Value, Value]:
         """Pick the entry at ``r_slot``, or with padding there, the one after it.
 
-        Returns the slot after the picked entry.
+        Returns the slot after the picked entry, and the row after its row.
         """
         p = self._p
         layout = entry_layout(p)
@@ -143,6 +144,7 @@ class SpmatRead(wiring.Component):
             self.row.eq(r_base + here.run),
             self.padding.eq(self.issued & (self.code == 0)),
         ]
+        next_base, zeros = self.row + 1, here.run
         if p.skip_padding:
             m.d.comb += after.as_value().eq(Array(slots[1:])[r_slot])
             with m.If((here.code == 0) & (r_slot + 1 != r_stop)):
@@ -151,7 +153,12 @@ class SpmatRead(wiring.Component):
                     self.code.eq(after.code),
                     self.row.eq(r_base + here.run + after.run + 1),
                 ]
-        return next_slot
+            zeros = Mux(taken, here.run + after.run + 1, here.run)
+        if has_short_paths(platform):
+            # Not made of the row, which would be a chain of carries behind another: the 1 is the
+            # carry that comes into this one.
+            next_base = (Cat(C(1, 1), r_base) + Cat(C(1, 1), zeros))[1:]
+        return next_slot, next_base
 
 
 def _ends(word: Value, end: Any) -> Value:

@@ -1,32 +1,47 @@
 from typing import Any
 
 import pytest
+from amaranth.hdl import Fragment
 
+from zeroskip.hw.common.sram import SramPlatform
 from zeroskip.hw.eie.drain import Drain
 from zeroskip.hw.eie.params import EieParams
 from zeroskip.sim.bench.pysim import simulate
 
 P = EieParams(num_accs=8, num_acts=16, num_biases=32)
 
+SHORT = pytest.mark.parametrize("short", [False, True], ids=["gates", "fpga"])
+
 
 async def drain(
-    ctx: Any, dut: Drain, rows: int, bias_base: int, dst_base: int, *, cycles: int = 99
+    ctx: Any,
+    dut: Drain,
+    rows: int,
+    bias_base: int,
+    dst_base: int,
+    *,
+    cycles: int = 99,
+    short: bool = False,
 ) -> list[dict[str, tuple[int, ...]]]:
     """Drain for at most ``cycles``; return what is asked for in each, from the one after start."""
     ctx.set(dut.rows, rows)
     ctx.set(dut.bias_base, bias_base)
     ctx.set(dut.dst_base, dst_base)
+    if short:
+        await ctx.tick()
     ctx.set(dut.start, 1)
     await ctx.tick()
     ctx.set(dut.start, 0)
-    # What the drain was told is needed in that one cycle only.
-    for port in (dut.rows, dut.bias_base, dut.dst_base):
+    # What the drain was told is needed in that one cycle only; with short paths, of the row to
+    # write, in the next, too.
+    for port in (dut.rows, dut.bias_base, *([] if short else [dut.dst_base])):
         ctx.set(port, 1)
     trace = []
     for _ in range(cycles):
         trace.append(asked(ctx, dut))
         done = ctx.get(dut.done)
         await ctx.tick()
+        ctx.set(dut.dst_base, 1)
         if done:
             break
     return trace
@@ -52,29 +67,33 @@ def expected(rows: int, bias_base: int, dst_base: int) -> list[dict[str, tuple[i
     return trace
 
 
+@SHORT
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 8])
-def test_stages(rows: int) -> None:
+def test_stages(rows: int, short: bool) -> None:
     dut = Drain(P)
+    whole = Fragment.get(dut, SramPlatform(short_paths=short))
 
     async def bench(ctx: Any) -> None:
         assert ctx.get(dut.done)
         for bias_base, dst_base in ((0, 0), (24, 8), (5, 3)):
-            trace = await drain(ctx, dut, rows, bias_base, dst_base)
+            trace = await drain(ctx, dut, rows, bias_base, dst_base, short=short)
             assert trace == expected(rows, bias_base, dst_base)
             for _ in range(bias_base % 3):
                 assert ctx.get(dut.done)
                 assert asked(ctx, dut) == {}
                 await ctx.tick()
 
-    simulate(dut, bench)
+    simulate(whole, bench)
 
 
+@SHORT
 @pytest.mark.parametrize("cycles", range(8))
-def test_flush_at_any_time(cycles: int) -> None:
+def test_flush_at_any_time(cycles: int, short: bool) -> None:
     dut = Drain(P)
+    whole = Fragment.get(dut, SramPlatform(short_paths=short))
 
     async def bench(ctx: Any) -> None:
-        trace = await drain(ctx, dut, 6, 1, 2, cycles=cycles)
+        trace = await drain(ctx, dut, 6, 1, 2, cycles=cycles, short=short)
         assert trace == expected(6, 1, 2)[:cycles]
         ctx.set(dut.flush, 1)
         await ctx.tick()
@@ -83,6 +102,6 @@ def test_flush_at_any_time(cycles: int) -> None:
             assert ctx.get(dut.done)
             assert asked(ctx, dut) == {}
             await ctx.tick()
-        assert await drain(ctx, dut, 8, 3, 4) == expected(8, 3, 4)
+        assert await drain(ctx, dut, 8, 3, 4, short=short) == expected(8, 3, 4)
 
-    simulate(dut, bench)
+    simulate(whole, bench)

@@ -181,9 +181,10 @@ def test_every_place_and_length(size: str) -> None:
         assert_full_speed(sized(size, spmat_words=256), columns, first)
 
 
+@pytest.mark.parametrize("skip_padding", [False, True])
 @pytest.mark.parametrize("size", ["2 per word", "8 per word"])
-def test_on_an_fpga(size: str) -> None:
-    p = sized(size)
+def test_on_an_fpga(size: str, skip_padding: bool) -> None:
+    p = sized(size, skip_padding)
     columns = draw_columns(p, Random(7), 12, 2 * p.entries_per_word + 1, 0.3)
     for first in range(2):
         assert_full_speed(p, columns, first, Fpga())

@@ -56,12 +56,10 @@ class BoardArray(ABC, Generic[ParamsT]):
     engine : name of the flow that it is of.
     wire_ps : what a wire takes on an ECP5, for Yosys to choose where to save LUTs; None for its own
         guess, which is for paths that are mostly cells.
-    short_paths : LUTs are spent on shorter paths; an array that fills a small FPGA has none.
     """
 
     engine: str
     wire_ps: int | None = None
-    short_paths: bool = False
 
     def __init__(self, params: ParamsT) -> None:
         self.params = params
@@ -80,6 +78,11 @@ class BoardArray(ABC, Generic[ParamsT]):
     @abstractmethod
     def memories(self) -> Sequence[Need]:
         """Memories of the array."""
+
+    @property
+    @abstractmethod
+    def short_paths(self) -> bool:
+        """Whether LUTs are spent on shorter paths; an array that fills a small FPGA has none."""
 
     @property
     def apart(self) -> Mapping[str, str]:

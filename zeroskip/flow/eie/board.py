@@ -26,6 +26,11 @@ class EieBoardArray(BoardArray[EieParams]):
     engine = "eie"
 
     @property
+    def short_paths(self) -> bool:
+        """Whether its parameters, too, are those of an array for a fast clock."""
+        return self.params.pointers_first
+
+    @property
     def hosted(self) -> Hosted:
         """The array with its host port."""
         p = self.params

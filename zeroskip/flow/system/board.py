@@ -96,11 +96,15 @@ class SystemBoardArray(BoardArray[SystemBoardParams]):
     """See :class:`.BoardArray`: a chip and its memory."""
 
     wire_ps = _WIRE_PS
-    short_paths = True
 
     def __init__(self, params: SystemBoardParams) -> None:
         super().__init__(params)
         self.engine = system_module(params.arrays)
+
+    @property
+    def short_paths(self) -> bool:
+        """Always: it fits FPGAs only that have LUTs to spare."""
+        return True
 
     @property
     def advice(self) -> str:

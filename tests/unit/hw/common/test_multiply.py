@@ -70,13 +70,15 @@ class Adder(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.d.sync += self.total.eq(add(m, self.a, self.b, self._bits))
+        m.d.sync += self.total.eq(add(m, self.a, self.b, self._bits, platform=platform))
         return m
 
 
+@pytest.mark.parametrize("fpga", [False, True], ids=["gates", "fpga"])
 @pytest.mark.parametrize("bits", [1, 2, 3, 7, 8])
-def test_every_sum(bits: int) -> None:
+def test_every_sum(bits: int, fpga: bool) -> None:
     dut = Adder(bits)
+    whole = dut.elaborate(SramPlatform(has_multipliers=fpga))
     half = 1 << bits - 1
 
     async def bench(ctx: Any) -> None:
@@ -86,4 +88,4 @@ def test_every_sum(bits: int) -> None:
             await ctx.tick()
             assert ctx.get(dut.total) == (a + b + half) % (2 * half) - half
 
-    simulate(dut, bench)
+    simulate(whole, bench)
