@@ -9,7 +9,17 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError
 
-__all__ = ["CELLS", "NORM", "ROLES", "SEPARABLE", "KerasFile", "Layer", "tensors_of", "translated"]
+__all__ = [
+    "CELLS",
+    "NORM",
+    "ROLES",
+    "SEPARABLE",
+    "KerasFile",
+    "Layer",
+    "other_cell",
+    "tensors_of",
+    "translated",
+]
 
 _DENSE, NORM = "Dense", "BatchNormalization"
 _CONVS = {"Conv1D": "conv", "Conv2D": "conv", "DepthwiseConv2D": "depthwise"}
@@ -84,7 +94,7 @@ def translated(layers: Sequence[Layer]) -> KerasFile:
                 )
             flattened = flattened or layer.kind == "Flatten"
             continue
-        if layer.kind in CELLS and (why := _other_cell(layer)):
+        if layer.kind in CELLS and (why := other_cell(layer)):
             problems.append(f"layer {layer.name!r} ({layer.kind}) is left out: {why}")
             continue
         made = tensors_of(layer, channels if flattened else 0)
@@ -122,7 +132,7 @@ def tensors_of(layer: Layer, channels: int = 0) -> dict[str, NDArray[np.float32]
     return made
 
 
-def _other_cell(layer: Layer) -> str:
+def other_cell(layer: Layer) -> str:
     """Return why a recurrent layer is none of PyTorch's, or nothing."""
     config = layer.config
     for key, usual in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):

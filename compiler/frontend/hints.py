@@ -11,8 +11,13 @@ _HINTS = {
     "dynamicquant": "its scale depends on the data; quantize statically, in the QDQ format",
     "quant": "of activations only with one constant scale, and, for a QuantizeLinear, with a "
     "DequantizeLinear of the same numbers behind it, as in the QDQ format",
-    "keras.lstm": "with a model of PyTorch (zeroskip import --model), its weights go in",
-    "keras.gru": "with a model of PyTorch (zeroskip import --model), its weights go in",
+    "channels_first": "its configuration has data_format='channels_first': save the model with "
+    "'channels_last'",
+    "keras.lstm": "only with tanh and sigmoid, forwards, and without states that are given or "
+    "returned",
+    "keras.gru": "only with tanh and sigmoid, forwards, with reset_after=True, and without states "
+    "that are given or returned",
+    "keras.bidirectional": "with a model of PyTorch (zeroskip import --model), its weights go in",
     "softmax": "leave it out: it does not change which output is the largest",
     "hardswish": "its result is not that of a ReLU; use ReLU",
     "hardsigmoid": "its result is not that of a ReLU; use ReLU",

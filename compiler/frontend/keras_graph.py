@@ -9,6 +9,12 @@ from zeroskip.compiler.compress.keras_file import KerasModel, read_keras_model
 from zeroskip.compiler.compress.keras_tensors import Layer
 from zeroskip.compiler.frontend.keras_layers import LAYERS
 from zeroskip.compiler.frontend.keras_nodes import FOREIGN, Nodes
+from zeroskip.compiler.frontend.keras_recurrent import (
+    RECURRENT,
+    dense_of_each,
+    recurrent,
+    why_not,
+)
 from zeroskip.compiler.frontend.onnx_file import graph_of_model
 from zeroskip.compiler.frontend.program import Graph
 
@@ -16,6 +22,9 @@ __all__ = ["KERAS_SUFFIXES", "read_keras_graph"]
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _OPSET = 17
+_FIRST = "channels_first"
+_OF_EACH = ("Dense", "Dropout", "Activation", "ReLU", "Softmax")
+"""Layers that do the same to each step."""
 
 
 def read_keras_graph(path: str | Path, sample_shape: Sequence[int] | None = None) -> Graph:
@@ -66,6 +75,7 @@ class _Network(Nodes):
         entries = list(model.entries)
         self._ends = [str(name) for name in _names(model.config.get("output_layers", []))]
         chain = model.kind == "Sequential"
+        self._recurrent = _read_as_steps(entries, chain=chain)
         last = self._of_chain(entries) if chain else ""
         for entry in entries:
             config = entry["config"]
@@ -92,8 +102,10 @@ class _Network(Nodes):
         sizes = config.get("batch_shape") or config["batch_input_shape"]
         # The last dimension is that of the channels in Keras.
         _, *free = [None if size is None else int(size) for size in sizes]
-        self._inputs[name] = (1, *free[-1:], *free[:-1])
+        steps = name in self._recurrent or "" in self._recurrent
+        self._inputs[name] = (1, *free) if steps else (1, *free[-1:], *free[:-1])
         self.rank(name, len(sizes))
+        self.of_steps(name, are=steps)
 
     def model(self) -> Any:
         """Return the ``ModelProto``."""
@@ -112,18 +124,56 @@ class _Network(Nodes):
     def _add(self, layer: Layer, sources: list[str]) -> None:
         """Add what a layer is, and behind it its activation."""
         self.rank(layer.name, self.rank(sources[0]))
+        if layer.kind in RECURRENT:
+            if why_not(layer, sources):
+                self.node(layer.kind, sources, layer.name, domain=FOREIGN)
+            else:
+                recurrent(self, layer, sources, layer.name)
+            return
+        if self.of_steps(sources[0]):
+            if layer.kind in _OF_EACH:
+                self.of_steps(layer.name, are=True)
+            else:
+                sources = [self._planes(source) for source in sources]
         first = layer.config.get("data_format", "channels_last") == "channels_last"
-        wide = layer.kind == "Dense" and self.rank(sources[0]) > 2
+        add = LAYERS.get(layer.kind)
+        if layer.kind == "Dense" and self.rank(sources[0]) > 2:
+            add = dense_of_each
         activation = layer.config.get("activation", "linear")
-        if layer.kind not in LAYERS or not first or wide:
-            self.node(layer.kind, sources, layer.name, domain=FOREIGN)
+        if add is None or not first:
+            kind = layer.kind if first else f"{layer.kind}.{_FIRST}"
+            self.node(kind, sources, layer.name, domain=FOREIGN)
             return
         if layer.kind == "Activation" or activation in (None, "linear"):
-            LAYERS[layer.kind](self, layer, sources, layer.name)
+            add(self, layer, sources, layer.name)
             return
         before = f"{layer.name}.linear"
-        LAYERS[layer.kind](self, layer, sources, before)
+        add(self, layer, sources, before)
         self.activation(str(activation), before, layer.name)
+
+    def _planes(self, source: str) -> str:
+        """Return steps as planes of one row, whose channels are first."""
+        if not self.of_steps(source):
+            return source
+        made = self.turned(source, f"{source}.planes", last=True)
+        self.rank(made, self.rank(source))
+        return made
+
+
+def _read_as_steps(entries: Sequence[Mapping[str, Any]], *, chain: bool) -> set[str]:
+    """Return the inputs that recurrent layers read; of a chain without a layer for it, ``""``."""
+    if chain:
+        first = next((e for e in entries if e["class_name"] != "InputLayer"), None)
+        if first is None or first["class_name"] not in RECURRENT:
+            return set()
+        given = entries[0]["class_name"] == "InputLayer"
+        return {str(entries[0]["config"]["name"])} if given else {""}
+    readers: dict[str, set[str]] = {}
+    for entry in entries:
+        for call in entry["inbound_nodes"]:
+            for name in _names(call):
+                readers.setdefault(name, set()).add(str(entry["class_name"]))
+    return {name for name, kinds in readers.items() if kinds <= {*RECURRENT}}
 
 
 def _sources(entry: Mapping[str, Any]) -> Iterator[str]:

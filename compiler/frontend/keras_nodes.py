@@ -25,12 +25,27 @@ class Nodes:
         self.nodes: list[Any] = []
         self.constants: dict[str, NDArray[Any]] = {}
         self._ranks: dict[str, int] = {}
+        self._of_steps: set[str] = set()
 
     def rank(self, name: str, rank: int | None = None) -> int:
         """Return the number of dimensions of a tensor; a ``rank`` that is given is kept for it."""
         if rank is not None:
             self._ranks[name] = rank
         return self._ranks[name]
+
+    def of_steps(self, name: str, *, are: bool = False) -> bool:
+        """Say whether a tensor is (batch, steps, values); from now on it is, if ``are``."""
+        if are:
+            self._of_steps.add(name)
+        return name in self._of_steps
+
+    def cell(
+        self, kind: str, inputs: Sequence[str], outputs: Sequence[str], name: str, **more: Any
+    ) -> None:
+        """Append a recurrent layer, of several outputs."""
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(kind, list(inputs), list(outputs), name=name, **more))
 
     def node(
         self, kind: str, inputs: Sequence[str], output: str, *, domain: str = "", **more: Any

@@ -30,8 +30,13 @@ def tensor(name: str) -> dict[str, Any]:
     return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, 0]}}
 
 
-def write_keras_3(path: Path, layers: Mapping[str, Layer], output: str) -> None:
-    """Write a functional model as Keras 3 does."""
+def write_keras_3(
+    path: Path,
+    layers: Mapping[str, Layer],
+    output: str,
+    cells: Mapping[str, list[NDArray[np.float64]]] | None = None,
+) -> None:
+    """Write a functional model as Keras 3 does, which keeps arrays of ``cells`` one deeper."""
     entries: list[Any] = []
     weights, used = io.BytesIO(), dict[str, int]()
     groups = {"Conv2D": "conv2d", "BatchNormalization": "batch_normalization"}
@@ -45,8 +50,10 @@ def write_keras_3(path: Path, layers: Mapping[str, Layer], output: str) -> None:
             group = groups.get(kind, kind.lower())
             number = used[group] = used.get(group, -1) + 1
             held = file.create_group(f"layers/{group}_{number}" if number else f"layers/{group}")
-            for place, array in enumerate(arrays):
-                held.create_dataset(f"vars/{place}", data=array.astype(np.float32))
+            of_cell = (cells or {}).get(name, [])
+            for place, array in enumerate(arrays or of_cell):
+                at = f"cell/vars/{place}" if of_cell else f"vars/{place}"
+                held.create_dataset(at, data=array.astype(np.float32))
     model = {"layers": entries, "output_layers": [output, 0, 0]}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps({"class_name": "Functional", "config": model}))
@@ -148,13 +155,81 @@ def test_a_chain_of_keras_2(tmp_path: Path) -> None:
     np.testing.assert_allclose(made, pooled.reshape(3, -1) @ fc + bias, rtol=1e-5, atol=1e-5)
 
 
+def cell(
+    kind: str, x: NDArray[Any], w: NDArray[Any], u: NDArray[Any], b: NDArray[Any]
+) -> NDArray[Any]:
+    """Return every h of a layer of Keras, whose gates are i, f, c, o, or z, r, h."""
+
+    def sigmoid(z: NDArray[Any]) -> NDArray[Any]:
+        return 1 / (1 + np.exp(-z))
+
+    units, steps = len(u), []
+    h, c = np.zeros((len(x), units)), np.zeros((len(x), units))
+    for step in range(x.shape[1]):
+        if kind == "LSTM":
+            i, f, new, o = np.split(x[:, step] @ w + h @ u + b, 4, axis=1)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(new)
+            h = sigmoid(o) * np.tanh(c)
+        else:
+            z, r, new = np.split(x[:, step] @ w + b[0], 3, axis=1)
+            past_z, past_r, past = np.split(h @ u + b[1], 3, axis=1)
+            z, r = sigmoid(z + past_z), sigmoid(r + past_r)
+            h = z * h + (1 - z) * np.tanh(new + r * past)
+        steps.append(h)
+    return np.stack(steps, axis=1)
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_cells_compute_what_keras_does(every: bool, tmp_path: Path) -> None:
+    """Inputs are (steps, values), as in Keras; a convolution before them reads channels first."""
+    w1, u1, b1 = drawn(4, 24), drawn(6, 24), drawn(24)
+    w2, u2, b2 = drawn(6, 15), drawn(5, 15), drawn(2, 15)
+    fc, bias, kernel = drawn(5, 3), drawn(3), drawn(1, 4, 4)
+    layers: dict[str, Layer] = {
+        "in": ("InputLayer", {"batch_shape": [None, 7, 4]}, [], []),
+        "lstm": ("LSTM", {"return_sequences": True}, [], ["in"]),
+        "drop": ("Dropout", {"rate": 0.5}, [], ["lstm"]),
+        "gru": ("GRU", {"return_sequences": every}, [], ["drop"]),
+        "out": ("Dense", {}, [fc, bias], ["gru"]),
+    }
+    path, x = tmp_path / "net.keras", drawn(3, 7, 4)
+    arrays = {"lstm": [w1, u1, b1], "gru": [w2, u2, b2]}
+    h = cell("GRU", cell("LSTM", x, w1, u1, b1), w2, u2, b2)
+    expected = (h if every else h[:, -1]) @ fc + bias
+    write_keras_3(path, layers, "out", arrays)
+    network = import_file(path)
+    assert (network.sample_shape, network.every_step) == ((7, 4), every)
+    made = next(y for node, y in run_nodes(network, x.reshape(21, 4, 1, 1)) if node.name == "out")
+    made = made.reshape(3, 7, 3)
+    np.testing.assert_allclose(made if every else made[:, -1], expected, rtol=1e-5, atol=1e-5)
+    conv: Layer = ("Conv1D", {"kernel_size": [1]}, [kernel], ["in"])
+    lstm: Layer = ("LSTM", {"return_sequences": True}, [], ["conv"])
+    write_keras_3(path, {"in": layers["in"], "conv": conv, **layers, "lstm": lstm}, "out", arrays)
+    assert import_file(path).sample_shape == (4, 7)
+
+
+def test_a_dense_layer_on_each_place_of_a_plane(tmp_path: Path) -> None:
+    w, bias = drawn(3, 2), drawn(2)
+    dense: Layer = ("Dense", {"activation": "relu"}, [w, bias], ["in"])
+    write_keras_3(tmp_path / "net.keras", {"in": INPUT, "out": dense}, "out")
+    x = drawn(2, 8, 8, 3)
+    made = computed(tmp_path / "net.keras", np.moveaxis(x, 3, 1))
+    expected = np.moveaxis(np.maximum(x @ w + bias, 0), 3, 1)
+    np.testing.assert_allclose(made, expected.reshape(2, -1), rtol=1e-5, atol=1e-5)
+
+
 def test_what_is_not_supported_is_named(tmp_path: Path) -> None:
     path = tmp_path / "net.keras"
     refused: list[tuple[Layer, str]] = [
         (("LayerNormalization", {}, [], ["in"]), r"'x' \(keras.LayerNormalization"),
         (("Activation", {"activation": "gelu"}, [], ["in"]), r"'x' \(keras.gelu"),
-        (("Dense", {}, [drawn(3, 2)], ["in"]), r"'x' \(keras.Dense"),
-        (("LSTM", {}, [], ["in"]), "with a model of PyTorch"),
+        (
+            ("Conv2D", {"kernel_size": [1, 1], "data_format": "channels_first"}, [], ["in"]),
+            "data_format='channels_first': save the model with 'channels_last'",
+        ),
+        (("LSTM", {"activation": "relu"}, [], ["in"]), "only with tanh and sigmoid"),
+        (("GRU", {"reset_after": False}, [], ["in"]), "with reset_after=True"),
+        (("Bidirectional", {}, [], ["in"]), "with a model of PyTorch"),
     ]
     for layer, why in refused:
         write_keras_3(path, {"in": INPUT, "x": layer}, "x")
