@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.engine import Part
 from zeroskip.compiler.ir.fixed import concatenate
-from zeroskip.compiler.ir.graph import dense_macs
+from zeroskip.compiler.ir.graph import TRAINED, dense_macs
 from zeroskip.sim.machine import Selection, machine
 from zeroskip.sim.products import past_of, useful_macs
 from zeroskip.sim.result import PartResult, Result
@@ -229,7 +229,8 @@ def _total(
     cycles: float,
 ) -> LayerMetrics:
     """Add up layers."""
-    weights, nnz = sum(layer.weights for layer in measured), sum(layer.nnz for layer in measured)
+    trained = [layer for layer in measured if layer.kind in TRAINED]
+    weights, nnz = sum(layer.weights for layer in trained), sum(layer.nnz for layer in trained)
     read = sum(values.size for values in inputs)
     summed = [name for name, value in measured[0].stored.items() if type(value) is int]
     return LayerMetrics(

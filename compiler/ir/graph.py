@@ -15,6 +15,7 @@ from zeroskip.hw.common.tanh import ARGUMENT_FRAC
 
 __all__ = [
     "INPUT",
+    "TRAINED",
     "Area",
     "FloatAdd",
     "FloatCell",
@@ -44,6 +45,10 @@ Shape = tuple[int, int, int]
 
 INPUT = "input"
 """Name of the tensor that is the network's input; no node has it."""
+
+TRAINED = frozenset({"conv", "linear", "lstm", "gru"})
+"""Kinds of layers whose weights somebody trained; those of others are ones, which totals of weights
+leave out."""
 
 
 @dataclass(frozen=True, eq=False)

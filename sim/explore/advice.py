@@ -6,6 +6,7 @@ from typing import Any
 
 from zeroskip.base.errors import CompileError, ParameterError
 from zeroskip.base.tables import percent
+from zeroskip.compiler.ir.graph import TRAINED
 from zeroskip.sim.estimate import LayerEstimate, Lever
 from zeroskip.sim.explore.result import Advice, ArrayEstimate, ExploredLayer
 
@@ -15,7 +16,6 @@ _WORTH = 0.02
 """Share of cycles, or of bits, that must be saved to be told."""
 _DOMINATES = 0.4
 _ACTIVE = 0.9
-_PRUNED = ("conv", "linear", "lstm", "gru")
 _FIXED = ("drain", "setup", "broadcast")
 """What of a layer's cycles does not go with the density of its weights."""
 
@@ -59,7 +59,7 @@ def break_even(layer: LayerEstimate, work: ExploredLayer, dense_cycles: float) -
     -------
     None if it would not be with any weight, or has none to prune; 1 if it is even without zeros.
     """
-    density = work.density if work.kind in _PRUNED else 0.0
+    density = work.density if work.kind in TRAINED else 0.0
     fixed = sum(layer.spent.get(cause, 0.0) for cause in _FIXED)
     if dense_cycles <= fixed or not density:
         return None
@@ -121,7 +121,7 @@ def _dominating(estimate: ArrayEstimate) -> list[Advice]:
         return []
     work = next(work for work in estimate.work if work.name == layer.name)
     takes = f"layer {layer.name!r} takes {percent(share)} of the cycles, bound by {layer.bound}"
-    if work.kind not in _PRUNED:
+    if work.kind not in TRAINED:
         return [Advice(f"{takes}, and has no weights to prune ({work.kind})")]
     fixed = sum(layer.spent.get(cause, 0.0) for cause in _FIXED)
     gain = estimate.cycles / (estimate.cycles - (layer.cycles - fixed) / 2)
@@ -184,7 +184,7 @@ def _unshared(estimate: ArrayEstimate) -> list[Advice]:
     names = [
         work.name
         for work in estimate.work
-        if work.kind in _PRUNED and (work.values is None or work.values > most)
+        if work.kind in TRAINED and (work.values is None or work.values > most)
     ]
     if not names:
         return []

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from zeroskip.base.tables import Report, Table, percent
+from zeroskip.compiler.ir.graph import TRAINED
 from zeroskip.sim.explore.advice import break_even
 from zeroskip.sim.explore.result import ArrayEstimate, Exploration
 
@@ -50,8 +51,9 @@ def _network(found: Exploration) -> Table:
         ]
         for layer in found.layers
     ]
-    weights = sum(layer.weights for layer in found.layers)
-    nnz = sum(layer.nnz for layer in found.layers)
+    trained = [layer for layer in found.layers if layer.kind in TRAINED]
+    weights = sum(layer.weights for layer in trained)
+    nnz = sum(layer.nnz for layer in trained)
     dense = sum(layer.dense_macs for layer in found.layers)
     useful = sum(layer.useful_macs for layer in found.layers)
     total = ["total", "", "", "", "", weights, percent(nnz / max(1, weights)), "", ""]

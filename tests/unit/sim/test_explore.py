@@ -31,6 +31,7 @@ from zeroskip.compiler.ir.graph import (
 from zeroskip.sim.explore.explore import ExploredArray, explore
 from zeroskip.sim.explore.tables import exploration_report
 from zeroskip.sim.machine import machine
+from zeroskip.sim.metrics import measure_run
 from zeroskip.sim.scnn import estimate as scnn_estimate
 
 
@@ -183,6 +184,22 @@ def test_counts_of_a_layer() -> None:
     assert layer.weight_macs == 3
     assert layer.act_macs == (2 * 4 + 1 * 4) / 2
     assert layer.useful_macs == (3 + 0) / 2
+
+
+def test_totals_leave_poolings_out() -> None:
+    """Explore, metrics and the report add up the weights that somebody trained."""
+    weight = np.array([[0.5, 0, 0.25, 0]] * 3).reshape(3, 1, 2, 2)
+    conv = FloatConv("conv", (INPUT,), weight, np.zeros(3), (1, 1), (0, 0), 1, relu=True)
+    pool = FloatPool("pool", ("conv",), "max", (2, 2), (2, 2), (0, 0), (2, 2))
+    graph, x = FloatGraph((1, 5, 5), (conv, pool), "pool"), np.ones((2, 1, 5, 5))
+    table = next(
+        entry for entry in exploration_report(explore(graph, x)) if not isinstance(entry, str)
+    )
+    assert table.rows[-1][5:7] == [12, "50.0 %"]
+    image = compile_any(graph, x, name="pooled")
+    (part,) = measure_run(zs.run(image, x, "cycles")).parts
+    assert [layer.weights for layer in part.layers] == [12, 12]
+    assert (part.total.weights, part.total.nnz, part.total.density) == (12, 6, 0.5)
 
 
 def test_counts_of_a_residual_addition() -> None:
