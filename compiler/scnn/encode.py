@@ -112,7 +112,6 @@ def _encode(
     k_start, k_stop, c_start = span
     order, numbers = channels
     kc, log_kc, num_groups, conv_groups = geometry
-    max_run, capacity = limits
     num_k, per_group = fields.shape[0], fields.shape[1]
     k_per_group = num_k // conv_groups
     write = blocks.size > 0
@@ -129,50 +128,14 @@ def _encode(
             high = min(k_base + kc, k_stop, (owner + 1) * k_per_group)
             if low >= high:
                 continue
+            kernels = fields[:, c - owner * per_group]
             for phase in range(num_phases):
-                # `position` is the place after the last entry, from the block's first tap on.
-                count, position, first_tap = 0, 0, 0
-                place_in_order = rank * num_phases + phase
-                for tap in range(bases[phase + 1] - bases[phase]):
-                    r, s = taps[bases[phase] + tap]
-                    for k in range(low, high):
-                        field = fields[k, c - owner * per_group, r, s]
-                        if field == 0:
-                            continue
-                        place = (tap - first_tap << log_kc) + k - k_base
-                        while True:
-                            if count == capacity:
-                                if write:
-                                    blocks[block, 0] = numbers[order[rank]] + phase
-                                    blocks[block, 1] = bases[phase] + first_tap
-                                    blocks[block, 2] = count
-                                    blocks[block, 3] = 0
-                                    blocks[block, 4] = place_in_order
-                                block += 1
-                                first_tap = tap
-                                place = k - k_base
-                                count, position = 0, 0
-                            run = place - position
-                            entry = np.uint64(0)
-                            if run > max_run:
-                                run = max_run
-                            else:
-                                entry = field
-                            if write:
-                                entries[at] = entry | np.uint64(run) << np.uint64(32)
-                            position += run + 1
-                            count += 1
-                            at += 1
-                            if entry != 0:
-                                break
-                if count:
-                    if write:
-                        blocks[block, 0] = numbers[order[rank]] + phase
-                        blocks[block, 1] = bases[phase] + first_tap
-                        blocks[block, 2] = count
-                        blocks[block, 3] = 0
-                        blocks[block, 4] = place_in_order
-                    block += 1
+                header = int(numbers[order[rank]]) + phase, rank * num_phases + phase
+                tap_range = bases[phase], bases[phase + 1]
+                outputs = k_base, low, high, log_kc
+                at, block = _encode_phase(
+                    kernels, taps, tap_range, outputs, header, limits, at, block, entries, blocks
+                )
         if block == begin:
             if write:
                 blocks[block] = 0
@@ -180,3 +143,70 @@ def _encode(
         if write:
             blocks[block - 1, 3] = 1
     return at, block
+
+
+@njit(cache=True)
+def _encode_phase(
+    kernels: NDArray[np.uint64],
+    taps: NDArray[np.int64],
+    tap_range: tuple[int, int],
+    outputs: tuple[int, int, int, int],
+    header: tuple[int, int],
+    limits: tuple[int, int],
+    at: int,
+    block: int,
+    entries: NDArray[np.uint64],
+    blocks: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Write the blocks of a phase of an input channel, if there is room for any.
+
+    Parameters
+    ----------
+    kernels : (outputs, R, S) of the channel.
+    taps, tap_range : (taps, 2) of all phases, and which of them are the phase's.
+    outputs : first output channel of the group, those that have weights, and the group's log2.
+    header : channel and place of the blocks, as in :class:`StreamBlocks`.
+    at, block : numbers of entries and of blocks before; those behind it are returned.
+    """
+    max_run, capacity = limits
+    (first, stop), (k_base, low, high, log_kc) = tap_range, outputs
+    write = blocks.size > 0
+    # `position` is the place after the last entry, from the block's first tap on.
+    count, position, first_tap = 0, 0, first
+    for tap in range(first, stop):
+        r, s = taps[tap]
+        for k in range(low, high):
+            field = kernels[k, r, s]
+            if field == 0:
+                continue
+            place = (tap - first_tap << log_kc) + k - k_base
+            entry = np.uint64(0)
+            while entry == 0:
+                if count == capacity:
+                    if write:
+                        _put_block(blocks[block], header, first_tap, count)
+                    block += 1
+                    count, position, first_tap = 0, 0, tap
+                    place = k - k_base
+                # An entry of weight 0 bridges a run that is too long for its field.
+                run = min(place - position, max_run)
+                entry = field if place - position <= max_run else np.uint64(0)
+                if write:
+                    entries[at] = entry | np.uint64(run) << np.uint64(32)
+                position += run + 1
+                count += 1
+                at += 1
+    if count:
+        if write:
+            _put_block(blocks[block], header, first_tap, count)
+        block += 1
+    return at, block
+
+
+@njit(cache=True)
+def _put_block(
+    block: NDArray[np.int64], header: tuple[int, int], first_tap: int, count: int
+) -> None:
+    """Write a block that does not end its group."""
+    channel, place = header
+    block[0], block[1], block[2], block[3], block[4] = channel, first_tap, count, 0, place
