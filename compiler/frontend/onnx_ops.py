@@ -108,6 +108,11 @@ def _elementwise(t: Translator, op: Operation) -> None:
     t.make(op, base, {"self": t.ref(op, 0), "other": t.ref(op, 1)})
 
 
+def _negation(t: Translator, op: Operation) -> None:
+    """Translate a change of sign."""
+    t.make(op, "neg", {"self": t.ref(op, 0)})
+
+
 def _sum_all(t: Translator, op: Operation) -> None:
     """Translate a sum of tensors to additions of two."""
     name = op.inputs[0]
@@ -252,6 +257,7 @@ TRANSLATIONS: Mapping[str, Translation] = {
     "Identity": ((), _same),
     "MatMul": ((), _matmul),
     "Mul": ((), _elementwise),
+    "Neg": ((), _negation),
     "Pad": (("mode",), _pad),
     "ReduceMax": (_REDUCE, _reduce),
     "ReduceMean": (_REDUCE, _reduce),

@@ -11,6 +11,7 @@ from zeroskip.base.errors import NodeError
 from zeroskip.compiler.frontend.program import Node, Ref
 
 __all__ = [
+    "NEGATION",
     "NORMS",
     "PRODUCTS",
     "REDUCTIONS",
@@ -59,6 +60,7 @@ SCALINGS = {
     "mul": lambda left, right, _: left * right,
     "div": lambda left, right, _: left / right,
 }
+NEGATION = "neg"
 ATTENTION = {"scaled_dot_product_attention", "baddbmm", "bmm", "matmul"}
 """Operators that attention multiplies activations with."""
 
@@ -138,7 +140,9 @@ def arithmetic(node: Node, left: Any, right: Any) -> NDArray[np.float64]:
 
 
 def scaling(node: Node, number: Number) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return scale and shift of an elementwise operator with a constant."""
+    """Return scale and shift of an elementwise operator with a constant, or of a change of sign."""
+    if node.base == NEGATION:
+        return np.full(1, -1.0), np.zeros(1)
     left, right = (number(arg) for arg in list(node.args.values())[:2])
     if (left is None) == (right is None) or (node.base == "div" and right is None):
         raise node_error(node, "only with a constant")

@@ -139,7 +139,7 @@ class Walk(Layers):
         elif base in ops.NORMS:
             numbers = ops.batch_norm(node, number, view.places.shape)
             made = [self._affine(node, source, numbers)]
-        elif base in ops.SCALINGS:
+        elif base in ops.SCALINGS or base == ops.NEGATION:
             made = [self._scaling(node)]
         elif base in ops.PRODUCTS:
             made = [self._product(node, source)]

@@ -333,6 +333,11 @@ COMPUTED: dict[str, Case] = {
         (2, 5, 5),
         "c",
     ),
+    "changed in sign": (
+        fun(lambda m, x: -torch.relu(-m.a(-x)) + (-m.b(x)), a=conv(2, 3, 3), b=conv(2, 3, 3)),
+        (2, 5, 5),
+        "c+ c c s",
+    ),
     "put together": (
         fun(
             lambda m, x: functional.conv2d(

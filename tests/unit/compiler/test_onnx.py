@@ -193,7 +193,7 @@ def rounded_weights(net: Net) -> str:
 def line(net: Net) -> str:
     a = net.add("Relu", conv(net, "x", "c", (4, 2, 3), strides=[2], pads=[1, 1]))
     a = net.add("MaxPool", a, kernel_shape=[2])
-    a = net.add("MaxPool", a, kernel_shape=[1], dilations=[2])
+    a = net.add("MaxPool", net.add("Neg", a), kernel_shape=[1], dilations=[2])
     return net.add("Flatten", a)
 
 
