@@ -37,6 +37,11 @@ _HINTS = {
     "conv_transpose": "the array's convolutions make planes smaller, not larger; a convolution of "
     "the same size, with the larger planes before it, can take its place",
     "conv": "only convolutions in one or two dimensions",
+    "abs": "relu(x) + relu(-x) is the same",
+    "maximum": "with a number, clamp does that; of two tensors, a + relu(b - a) is the same",
+    "minimum": "with a number, clamp does that; of two tensors, a - relu(a - b) is the same",
+    "stack": "cat joins channels",
+    "einsum": "write it as a Linear layer or a convolution",
     "pow": "the arrays multiply by constants only, so neither powers nor LPPool; use AvgPool2d or "
     "MaxPool2d and fine-tune",
     "upsample": "it mixes neighbours with weights that differ from place to place; use "
