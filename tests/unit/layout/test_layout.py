@@ -122,7 +122,7 @@ def floor(tmp_path: Path) -> Floor:
     placement = Placement(
         (Row(("g0",), (0,)), Row(("g1",), (1,))), 4, {"left": ("a",), "right": ("y",)}
     )
-    return Floor(BLOCK, read_lef(tmp_path / "cells.lef"), OSU018, placement)
+    return Floor(BLOCK, read_lef(tmp_path / "cells.lef"), OSU018, placement, 3)
 
 
 def test_floor(floor: Floor) -> None:
@@ -135,6 +135,23 @@ def test_floor(floor: Floor) -> None:
     assert "- f0_2 FILL + PLACED ( 960 800 ) N ;" in text
     # Pins stand on tracks, which go through the middles of places.
     assert all(round(y * 100) % 100 == 50 for _, _, y in floor.pins.values())
+
+
+def test_pins_without_room_on_a_metal_take_two(floor: Floor) -> None:
+    metals = floor.lef.metals
+    lef = replace(
+        floor.lef, metals={**metals, "metal4": metals["metal2"], "metal5": metals["metal3"]}
+    )
+    # 20 tracks at the left, and 4 below.
+    pins = {"left": tuple(f"l{n}" for n in range(20)), "bottom": ("b0", "b1")}
+    many = replace(floor, lef=lef, placement=replace(floor.placement, pins=pins), metals=5)
+    found = many.pins
+    assert {layer for layer, _, _ in found.values()} == {"metal2", "metal3", "metal5"}
+    assert len(set(found.values())) == 22
+    low, high = ([y for layer, _, y in found.values() if layer == m] for m in ("metal3", "metal5"))
+    assert all(min(abs(y - z) for z in side if z != y) >= 2 for side in (low, high) for y in side)
+    # Fewer metals leave no choice.
+    assert {layer for layer, _, _ in replace(many, metals=4).pins.values()} == {"metal2", "metal3"}
 
 
 def test_wires_stay_inside_and_come_to_pins(floor: Floor) -> None:
@@ -238,7 +255,7 @@ def test_pins_stand_where_their_cells_are(floor: Floor) -> None:
     cells = {f"g{r}_{p}": Instance("INV", {"A": f"a{r}_{p}", "Y": "y"}) for r, p in names}
     block = Block("square", tuple(f"a{r}_{p}" for r, p in edge), (), frozenset(), (), cells, 0)
     text = "".join(f"g{r}_{p} {160 * p} 0 {160 * p + 160} 0 0 {r}\n" for r, p in names)
-    placed = Floor(block, floor.lef, OSU018, legal_placement(block, floor.lef, text, 1.0))
+    placed = Floor(block, floor.lef, OSU018, legal_placement(block, floor.lef, text, 1.0), 3)
     places = {cell.name: cell for cell in placed.cells}
     for pin, (_, x, y) in placed.pins.items():
         cell = places[f"g{pin[1:]}"]

@@ -18,7 +18,12 @@ _BAR_UM = 2.0
 _GAP_UM = 1.0
 _RAIL_UM = 0.6
 _RAIL_LAYER = "metal1"
-_SIDE_LAYERS = {"left": "metal3", "right": "metal3", "bottom": "metal2", "top": "metal2"}
+_SIDE_LAYERS = {
+    "left": ("metal3", "metal5"),
+    "right": ("metal3", "metal5"),
+    "bottom": ("metal2", "metal4"),
+    "top": ("metal2", "metal4"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,14 @@ class Floor:
     Parameters
     ----------
     block, lef, technology, placement : what is laid out.
+    metals : metals that wires may take, from the lowest.
     """
 
     block: Block
     lef: Lef
     technology: Technology
     placement: Placement
+    metals: int
 
     @property
     def core(self) -> tuple[float, float]:
@@ -121,20 +128,27 @@ class Floor:
 
     @cached_property
     def pins(self) -> dict[str, tuple[str, float, float]]:
-        """Layer and middle of each pin: on tracks, as far from each other as there is room."""
+        """Layer and middle of each pin: on tracks, as far from each other as there is room.
+
+        Where pins would be on more than half of the tracks, every second one is on a higher metal.
+        """
         width, height = self.core
         found: dict[str, tuple[str, float, float]] = {}
         for side, names in self.placement.pins.items():
-            layer = _SIDE_LAYERS[side]
-            metal = self.lef.metals[layer]
-            along = height if metal.horizontal else width
-            tracks = int(along / metal.pitch)
+            low, high = _SIDE_LAYERS[side]
+            across = self.lef.metals[low].horizontal
+            along = height if across else width
+            crowded = 2 * len(names) > int(along / self.lef.metals[low].pitch)
+            upper = crowded and high in [*self.lef.metals][: self.metals]
             for index, name in enumerate(names):
+                layer = high if upper and index % 2 else low
+                metal = self.lef.metals[layer]
+                tracks = int(along / metal.pitch)
                 track = int((index + 0.5) * tracks / len(names))
                 place = MARGIN_UM + (track + 0.5) * metal.pitch
                 edge = {"left": 0.0, "bottom": 0.0, "right": self.die[0], "top": self.die[1]}[side]
                 inside = edge + metal.width / 2 if edge == 0 else edge - metal.width / 2
-                found[name] = (layer, inside, place) if metal.horizontal else (layer, place, inside)
+                found[name] = (layer, inside, place) if across else (layer, place, inside)
         return found
 
     def rails(self) -> Iterator[tuple[str, Rect]]:

@@ -97,7 +97,7 @@ def lay_out(
                 block, lef, technology, folder, utilization=utilization, seed=seed, progress=report
             )
             block, placement = grow_clock(block, lef, technology, placement)
-        floor = Floor(block, lef, technology, placement)
+        floor = Floor(block, lef, technology, placement, metals)
         with _timed(seconds, "route"):
             failed = route(floor, folder, metals=metals, progress=report)
         routed = (folder / f"{block.name}_routed.def").read_text()
