@@ -135,6 +135,30 @@ def _padding(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> N
     net.node("Pad", [*sources, net.constant(f"{output}.pads", pads, np.int64)], output)
 
 
+def _cropping(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    sides = layer.config["cropping"]
+    pairs = [sides] if layer.kind.endswith("1D") else list(sides)
+    # From behind, since the size need not be known; nothing is cut off by an end beyond it.
+    starts = [int(pair[0]) for pair in pairs]
+    ends = [-int(pair[1]) or np.iinfo(np.int64).max for pair in pairs]
+    axes = list(range(2, 2 + len(pairs)))
+    limits = [
+        net.constant(f"{output}.{name}", values, np.int64)
+        for name, values in (("starts", starts), ("ends", ends), ("axes", axes))
+    ]
+    net.node("Slice", [*sources, *limits], output)
+
+
+def _permute(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    (source,) = sources
+    rank = net.rank(source)
+    # The last dimension is that of the channels, which come first here.
+    place = {0: 0, rank - 1: 1} | {axis: axis + 1 for axis in range(1, rank - 1)}
+    dims = [0, *map(int, layer.config["dims"])]
+    order = [place[dims[axis]] for axis in (0, rank - 1, *range(1, rank - 1))]
+    net.node("Transpose", [source], output, perm=order)
+
+
 def _rescaling(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
     factor = net.constant(f"{output}.scale", float(layer.config["scale"]))
     scaled = net.node("Mul", [*sources, factor], f"{output}.scaled")
@@ -157,6 +181,7 @@ LAYERS: Mapping[str, AddLayer] = {
         lambda net, _, sources, output: net.node("Identity", sources, output),
     ),
     **dict.fromkeys(("ZeroPadding1D", "ZeroPadding2D"), _padding),
+    **dict.fromkeys(("Cropping1D", "Cropping2D"), _cropping),
     "Activation": lambda net, layer, sources, output: net.activation(
         str(layer.config["activation"]), sources[0], output
     ),
@@ -165,6 +190,7 @@ LAYERS: Mapping[str, AddLayer] = {
     "Concatenate": _concat,
     "Dense": _dense,
     "Flatten": _flatten,
+    "Permute": _permute,
     "ReLU": _relu,
     "Rescaling": _rescaling,
     "Reshape": _reshape,

@@ -16,9 +16,16 @@ def exploration_report(found: Exploration) -> Report:
     yield from found.refused
     yield from found.notes
     yield _arrays(found)
+    with_energy = set[str]()  # engines of which the first array was told of
     for array in found.arrays:
         if array.refusal is not None:
             yield f"{array.engine} {array.name}: {array.refusal}"
+        elif array.layers and array.uj is None and array.engine not in with_energy:
+            yield (
+                f"{array.engine} {array.name}: no energy, since cycles were estimated and not "
+                "counted; compile, and 'zeroskip energy' counts it"
+            )
+        with_energy.add(array.engine)
         if array.advice:
             yield _layers(array)
             yield from _advice(array)

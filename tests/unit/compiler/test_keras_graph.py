@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.frontend.networks import import_file
 from zeroskip.compiler.ir.compute import run_nodes
+from zeroskip.compiler.passes.fixed_point import check_planes
 
 pytest.importorskip("onnx")
 RNG = np.random.default_rng(3)
@@ -82,7 +83,7 @@ def write_keras_2(
 
 def computed(path: Path, x: NDArray[np.float64]) -> NDArray[np.float64]:
     network = import_file(path)
-    made = run_nodes(network, x.reshape(len(x), *network.input_shape))
+    made = run_nodes(network, check_planes(x, network, "input", single=True))
     return next(y for node, y in made if node.name == network.output).reshape(len(x), -1)
 
 
@@ -206,6 +207,39 @@ def test_cells_compute_what_keras_does(every: bool, tmp_path: Path) -> None:
     lstm: Layer = ("LSTM", {"return_sequences": True}, [], ["conv"])
     write_keras_3(path, {"in": layers["in"], "conv": conv, **layers, "lstm": lstm}, "out", arrays)
     assert import_file(path).sample_shape == (4, 7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "moved"),
+    [
+        ("Cropping2D", {"cropping": [[1, 2], [3, 0]]}, lambda x: x[:, 1:-2, 3:]),
+        ("Permute", {"dims": [2, 1, 3]}, lambda x: x.transpose(0, 2, 1, 3)),
+    ],
+)
+def test_layers_that_move_elements(
+    kind: str,
+    config: dict[str, Any],
+    moved: Callable[[NDArray[Any]], NDArray[Any]],
+    tmp_path: Path,
+) -> None:
+    x = drawn(2, 8, 8, 3)
+    expected = moved(x)
+    w, fc = drawn(2, 2, 3, 4), drawn(expected[0, 1:, 1:, 0].size * 4, 5)
+    layers: dict[str, Layer] = {
+        "in": INPUT,
+        "move": (kind, config, [], ["in"]),
+        "conv": ("Conv2D", {"kernel_size": [2, 2], "activation": "relu"}, [w], ["move"]),
+        "flat": ("Flatten", {}, [], ["conv"]),
+        "out": ("Dense", {"use_bias": False}, [fc], ["flat"]),
+    }
+    write_keras_3(tmp_path / "net.keras", layers, "out")
+    rows, columns = (size - 1 for size in expected.shape[1:3])
+    y = np.zeros((2, rows, columns, 4))
+    for r in range(2):
+        for s in range(2):
+            y += expected[:, r : r + rows, s : s + columns] @ w[r, s]
+    made = computed(tmp_path / "net.keras", np.moveaxis(x, 3, 1))
+    np.testing.assert_allclose(made, np.maximum(y, 0).reshape(2, -1) @ fc, rtol=1e-5, atol=1e-5)
 
 
 def test_a_dense_layer_on_each_place_of_a_plane(tmp_path: Path) -> None:

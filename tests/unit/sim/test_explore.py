@@ -164,6 +164,8 @@ def test_energy_is_near_that_of_the_compiled_network(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(scnn_estimate, "_COUNTED", 0)
     large = explore(graph, x, arrays).arrays
     assert [array.uj is None for array in large] == [array.engine == "scnn" for array in large]
+    texts = list(map(str, exploration_report(explore(graph, x, arrays))))
+    assert [text for text in texts if "no energy, since cycles were estimated" in text]
     assert [array.error for array in found if array.engine == "scnn"] == [0.01]
     assert [array.error for array in large if array.engine == "scnn"] == [0.35]
 
