@@ -77,7 +77,7 @@ def _infinite(good: Path, bad: Path) -> None:
 
 
 def _unsupported(good: Path, bad: Path) -> None:
-    export(nn.Sequential(nn.Linear(24, 6), nn.Sigmoid()), torch.zeros(2, 24), bad)
+    export(nn.Sequential(nn.Linear(24, 6), nn.Sigmoid(), nn.Linear(6, 6)), torch.zeros(2, 24), bad)
 
 
 @pytest.mark.parametrize(

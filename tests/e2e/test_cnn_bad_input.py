@@ -73,7 +73,10 @@ BAD_MODELS = {
         ),
         ["(2, 70, 70) of 9800 numbers", "make smaller planes"],
     ),
-    "sigmoid": (lambda: nn.Sequential(_conv(), nn.Sigmoid()), ["sigmoid", "supported is"]),
+    "sigmoid": (
+        lambda: nn.Sequential(_conv(), nn.Sigmoid(), nn.MaxPool2d(2)),
+        ["sigmoid", "supported is"],
+    ),
     "upsampling": (lambda: nn.Sequential(nn.ConvTranspose2d(2, 3, 3)), ["planes smaller"]),
 }
 
