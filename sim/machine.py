@@ -7,7 +7,7 @@ An engine has a folder ``sim/<engine>`` with a module ``machine`` whose ``MACHIN
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib import import_module
@@ -352,6 +352,11 @@ class Machine(ABC, Generic[PartT]):
         """
         del part, tensors
         return None
+
+    def fused(self, part: PartT) -> Collection[str]:
+        """Return the layers that others make along with their own: they multiply nothing."""
+        del part
+        return ()
 
     def storage(self, part: PartT) -> Mapping[str, Mapping[str, Any]]:
         """Return by layer what more is counted of what the memories hold of it."""

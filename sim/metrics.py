@@ -43,7 +43,8 @@ class LayerMetrics:
     weights, nnz : weights, and how many are not 0.
     density : ``nnz / weights``.
     act_density : non-zero activations over all, at the layer's input.
-    dense_macs : products, those with zeros and those on padding included.
+    dense_macs : products, those with zeros and those on padding included; 0 of a layer that is
+        made along with another and takes no multiplier, as are ``useful_macs``.
     useful_macs : products of a non-zero weight and a non-zero activation that an output needs,
         mean per input.
     cycles : mean per input; None without counters.
@@ -182,9 +183,11 @@ def _measure_part(
     inputs = [concatenate(tensors, layer.inputs, layer.in_shape) for layer in layers]
     sequences = part.graph.sequences(len(inputs[0]))
     steps = len(inputs[0]) / len(sequences.lengths)
+    fused = array.fused(part)
     useful = np.stack(
         [
             useful_macs(layer, values, past_of(layer, tensors), sequences)
+            * (layer.name not in fused)
             for layer, values in zip(layers, inputs, strict=True)
         ],
         axis=1,
@@ -206,7 +209,7 @@ def _measure_part(
                 nnz=nnz,
                 density=nnz / layer.num_weights,
                 act_density=float(np.mean(values != 0)),
-                dense_macs=round(steps * dense_macs(layer)),
+                dense_macs=round(steps * dense_macs(layer)) * (layer.name not in fused),
                 useful_macs=steps * float(useful[:, number].mean()),
                 cycles=None if every is None else every / multipliers,
                 stored=stored[layer.name],

@@ -25,7 +25,7 @@ __all__ = [
 FORMAT = "zeroskip-image"
 """What marks a directory as ours."""
 
-SCHEMA = 7
+SCHEMA = 8
 """Raised with every change of the files' names, layouts or meaning."""
 
 

@@ -69,7 +69,12 @@ def input_densities(graph: QuantGraph, densities: Mapping[str, float] | None) ->
 
 
 def estimate(
-    conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected, out_stride: int = 1
+    conv: QuantConv,
+    plan: LayerPlan,
+    params: ScnnParams,
+    expected: Expected,
+    out_stride: int = 1,
+    pool_x: int = 1,
 ) -> float:
     """Estimate the cycles of a layer; see :func:`.estimate_pass`.
 
@@ -77,10 +82,11 @@ def estimate(
     ----------
     conv, plan, params, expected : the layer, how it is computed, and on what.
     out_stride : across, of the layer that reads it from the array.
+    pool_x : columns of windows whose maximum is written instead.
     """
     return sum(
         count * (RUN_CYCLES + estimate_pass(work, params))
-        for work, count in _works(conv, plan, params, expected, out_stride)
+        for work, count in _works(conv, plan, params, expected, out_stride, pool_x)
     )
 
 
@@ -142,7 +148,12 @@ def _mean_vectors(places: int, density: float, lanes: int) -> float:
 
 
 def _works(
-    conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expected, out_stride: int = 1
+    conv: QuantConv,
+    plan: LayerPlan,
+    params: ScnnParams,
+    expected: Expected,
+    out_stride: int = 1,
+    pool_x: int = 1,
 ) -> Iterator[tuple[Work, int]]:
     """Give each kind of pass, and how many there are."""
     mapping = plan.mapping
@@ -156,7 +167,8 @@ def _works(
             axis.around if pes > 1 else (0, 0) for axis, pes in ((y, down), (x, across))
         )
         # In the drain, the phases across of a row of the tile follow each other as shorter rows.
-        steps = (mapping.ho + sum(halos_y)) * row_steps(params, mapping.wo, halos_x, out_stride)
+        rows = mapping.ho + sum(halos_y)
+        steps = rows * row_steps(params, mapping.wo, halos_x, out_stride, pool_x)
         for (outputs, channels), count in slices.items():
             each = -(-outputs // streams)
             groups = -(-each // mapping.kc)
@@ -191,15 +203,18 @@ def _slices(depth: int, groups: int, fan: int, k_step: int) -> Counter[tuple[int
     )
 
 
-def row_steps(params: ScnnParams, wo: int, halos: tuple[int, int], out_sx: int = 1) -> int:
+def row_steps(
+    params: ScnnParams, wo: int, halos: tuple[int, int], out_sx: int = 1, pool_x: int = 1
+) -> int:
     """Count the steps in which the drain walks one row of a tile, of all phases across.
 
     Parameters
     ----------
     halos : outputs that belong to the neighbours on the left, and on the right, as well.
     out_sx : phases across.
+    pool_x : columns of windows whose maximum is written.
     """
-    return _row_steps(params.drain_lanes(out_sx), wo, halos, out_sx)
+    return _row_steps(params.drain_lanes(out_sx, pool_x), wo, halos, out_sx)
 
 
 @lru_cache(maxsize=1 << 12)

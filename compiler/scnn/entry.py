@@ -10,7 +10,15 @@ from zeroskip.compiler.image.strict import Count, StrictEntry, must_be
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn.bus import check_bus
 from zeroskip.compiler.scnn.check import check_layer
-from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, PassOutput, ScnnDescriptor
+from zeroskip.compiler.scnn.fuse import fused_windows, made_layer
+from zeroskip.compiler.scnn.run import (
+    ActLoad,
+    ActStore,
+    Channels,
+    PassOutput,
+    ScnnDescriptor,
+    written_tile,
+)
 from zeroskip.hw.scnn.formats import sram_files
 from zeroskip.hw.scnn.params import ScnnParams
 
@@ -78,7 +86,11 @@ def _check_runs(
         must_be(f"the length of {here}.passes", len(run.passes), "that of its program", count)
         must_be(f"the length of {here}.outputs", len(run.outputs), "that of its program", count)
         run.check_srams(here, files, {"program"} if not number else set())
-        done = _check_order(here, run.passes, done, len(graph.layers))
+        made_by = [
+            made_layer(graph, number, output) if number < len(graph.layers) else number
+            for number, output in zip(run.passes, run.outputs, strict=True)
+        ]
+        done = _check_order(here, (*run.passes, *made_by), done, len(graph.layers))
         for index, (layer, step) in enumerate(zip(run.passes, run.program, strict=True)):
             conv = graph.layers[layer]
             field, output = f"{here}.program.{index}", run.outputs[index]
@@ -87,11 +99,15 @@ def _check_runs(
             rule = "true at the end only, here"
             must_be(f"{field}.last", step.last, rule, index == count - 1)
             _check_rows(f"{field}.dst_limit", step.dst_word, step.dst_limit, params)
-            made[layer] += _outputs(f"{here}.outputs.{index}", output, step, params)
+            target = graph.layers[made_by[index]]
+            _check_pool(field, step, None if target is conv else target, params)
+            outputs = _outputs(f"{here}.outputs.{index}", output, step, params)
+            made[layer] += outputs * step.pool_y * step.pool_x
+            made[made_by[index]] += outputs * (target is not conv)
             rule = "whether there are outputs"
             must_be(f"{field}.drain", step.drain, rule, output is not None)
             for block in output.blocks if output else ():
-                _check_channels(f"{here}.outputs.{index}", block, {conv.name: conv.out_shape})
+                _check_channels(f"{here}.outputs.{index}", block, {target.name: target.out_shape})
         for load in run.loads:
             _check_move(f"{here}.loads", load.channels, load, shapes, params)
             if not 0 <= load.word < params.act_words:
@@ -122,6 +138,19 @@ def _check_order(here: str, passes: tuple[int, ...], done: int, layers: int) -> 
             f"later than {done + 1}, not {sorted(some)}"
         )
     return max(done, last)
+
+
+def _check_pool(
+    field: str, step: ScnnDescriptor, pool: QuantConv | None, params: ScnnParams
+) -> None:
+    """Check that a pass takes the maximum of the windows of the pooling that it makes, if any."""
+    windows = fused_windows(pool, params)
+    rule = "the windows of what the pass makes"
+    must_be(f"{field}.pool_y and pool_x", (step.pool_y, step.pool_x), rule, windows)
+    sizes = (step.ho, step.rem_y), (step.wo, step.rem_x)
+    for name, size, of in zip("yx", (step.pool_y, step.pool_x), sizes, strict=True):
+        if size > 1 and (any(n % size for n in of) or max(step.out_sy, step.out_sx) > 1):
+            raise ValueError(f"{field}.pool_{name} must cut tiles into windows, not {size}")
 
 
 def _check_rows(field: str, first: int, limit: int, params: ScnnParams) -> None:
@@ -155,8 +184,9 @@ def _outputs(
     """Count the outputs of a pass, and check that its blocks have accumulators for them."""
     if output is None:
         return 0
-    height = step.ho * min(1 << min(step.block_y, 16), params.pes_y)
-    width = step.wo * min(1 << min(step.block_x, 16), params.pes_x)
+    tile_h, tile_w = written_tile(step)
+    height = tile_h * min(1 << min(step.block_y, 16), params.pes_y)
+    width = tile_w * min(1 << min(step.block_x, 16), params.pes_x)
     if not (0 <= output.height <= height and 0 <= output.width <= width):
         raise ValueError(
             f"{where} must be at most {height} x {width}, not {output.height} x {output.width}"

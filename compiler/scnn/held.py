@@ -1,8 +1,8 @@
 """Find which tensors are on the array in a run, and which of them lie side by side."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.fill import Fill
@@ -11,7 +11,15 @@ from zeroskip.compiler.scnn.order import goes_along
 _MOST_GROUPS = 8
 _MOST_STRIDE = 7
 
-__all__ = ["Held", "Holding", "Piece", "by_groups", "hold_tensors", "tensor_pieces"]
+__all__ = [
+    "Held",
+    "Holding",
+    "Piece",
+    "by_groups",
+    "hold_tensors",
+    "tensor_pieces",
+    "without_fused",
+]
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,43 @@ def hold_tensors(graph: QuantGraph, layers: range) -> Holding | None:
     return Holding(
         tuple(tensors), reads, makes, clusters, tuple(of_tensor[at] for at in range(len(tensors)))
     )
+
+
+def without_fused(
+    holding: Holding, fused: Mapping[int, int]
+) -> tuple[Holding, tuple[int, ...], tuple[int, ...]]:
+    """Leave out the tensors between layers and the poolings that their passes make.
+
+    Parameters
+    ----------
+    holding : of a run.
+    fused : by number of such a pooling, that of the layer before.
+
+    Returns
+    -------
+    The layers make what the poolings did; and the numbers that its tensors, and its clusters, had.
+    """
+    gone = {holding.makes[conv] for conv in fused.values()}
+    tensors = tuple(at for at in range(len(holding.tensors)) if at not in gone)
+    clusters = tuple(
+        number for number, cluster in enumerate(holding.clusters) if not gone.issuperset(cluster)
+    )
+    new = {at: number for number, at in enumerate(tensors)}
+    held = [holding.tensors[at] for at in tensors]
+    makes = {layer: at for layer, at in holding.makes.items() if layer not in fused}
+    makes |= {conv: holding.makes[pool] for pool, conv in fused.items()}
+    found = Holding(
+        tensors=tuple(replace(one, maker=fused.get(one.maker, one.maker)) for one in held),
+        reads={
+            layer: tuple(new[at] for at in reads)
+            for layer, reads in holding.reads.items()
+            if layer not in fused
+        },
+        makes={layer: new[at] for layer, at in makes.items()},
+        clusters=tuple(tuple(new[at] for at in holding.clusters[number]) for number in clusters),
+        of_tensor=tuple(clusters.index(holding.of_tensor[at]) for at in tensors),
+    )
+    return found, tensors, clusters
 
 
 def _clusters(count: int, together: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:

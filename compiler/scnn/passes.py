@@ -108,6 +108,7 @@ class Encoder:
         out_stride: tuple[int, int] = (1, 1),
         out_y_stride: int | None = None,
         out_dense: bool = False,
+        pool: QuantConv | None = None,
         numbers: NDArray[np.int64] | None = None,
     ) -> Pass:
         """Encode a part of the layer.
@@ -119,6 +120,7 @@ class Encoder:
         out_stride : (down, across), phases in which outputs are stored.
         out_y_stride : row stride of their positions; None: no room between rows.
         out_dense : store zeros, too.
+        pool : pooling whose outputs are written instead of the layer's, see :func:`.fuses`.
         numbers : where the input channels stand, see
             :func:`.encode_weights`; a part must always have the same.
         """
@@ -131,6 +133,7 @@ class Encoder:
         groups = -(-slots // mapping.kc)
         across, down = mapping.width(params) > 1, mapping.height(params) > 1
         maximum = conv.op == "max"
+        made, windows = (conv, (1, 1)) if pool is None else (pool, pool.stride)
         descriptor = ScnnDescriptor(
             groups=groups,
             kc=mapping.kc,
@@ -158,7 +161,11 @@ class Encoder:
             append=False,
             out_sx=out_stride[1],
             out_sy=out_stride[0],
-            out_y_stride=mapping.wo // out_stride[1] if out_y_stride is None else out_y_stride,
+            out_y_stride=(
+                mapping.wo // windows[1] // out_stride[1] if out_y_stride is None else out_y_stride
+            ),
+            pool_x=windows[1],
+            pool_y=windows[0],
             bias_base=0,
             shift=conv.shift,
             codebook=0,
@@ -183,13 +190,13 @@ class Encoder:
             parts = self._parts(share)
             output = PassOutput(
                 blocks=tuple(
-                    Channels(tensor=conv.name, start=part.start, stop=part.stop)
+                    Channels(tensor=made.name, start=part.start, stop=part.stop)
                     for part in parts[: mapping.blocks(params)]
                 ),
-                y0=region.y0,
-                x0=region.x0,
-                height=region.height,
-                width=region.width,
+                y0=region.y0 // windows[0],
+                x0=region.x0 // windows[1],
+                height=region.height // windows[0],
+                width=region.width // windows[1],
             )
             biases = tuple(bias_words(conv, part, slots, params) for part in parts)
         return Pass(

@@ -7,11 +7,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
-from zeroskip.compiler.scnn.cost import Expected, bus_words, estimate, weight_cycles
+from zeroskip.compiler.scnn.cost import Expected, bus_words, estimate, row_steps, weight_cycles
 from zeroskip.compiler.scnn.eliminate import cheapest
 from zeroskip.compiler.scnn.fill import Fill
+from zeroskip.compiler.scnn.fuse import fused_windows, pooling_behind
 from zeroskip.compiler.scnn.geometry import axis_needs, spilled
-from zeroskip.compiler.scnn.held import Held, Holding, Piece, by_groups, hold_tensors, tensor_pieces
+from zeroskip.compiler.scnn.held import (
+    Held,
+    Holding,
+    Piece,
+    by_groups,
+    hold_tensors,
+    tensor_pieces,
+    without_fused,
+)
 from zeroskip.compiler.scnn.layer import LayerPlan
 from zeroskip.compiler.scnn.mapping import Mapping as LayerMapping
 from zeroskip.compiler.scnn.order import goes_along
@@ -49,7 +58,7 @@ class Placed:
 
     Parameters
     ----------
-    layers : in order.
+    layers : in order, without poolings that the passes of the layers before make.
     holding, pieces : the tensors.
     places : of each cluster of tensors.
     y_strides : of positions, of each cluster; None where no layer reads it.
@@ -59,7 +68,7 @@ class Placed:
     bounds : of each layer, in cycles.
     """
 
-    layers: range
+    layers: tuple[int, ...]
     holding: Holding
     pieces: tuple[tuple[Piece, ...], ...]
     places: tuple[Placement, ...]
@@ -128,7 +137,7 @@ class Placer:
         self._plans: dict[tuple[object, ...], list[LayerPlan]] = {}
         self._cycles: dict[tuple[object, ...], float] = {}
         self._weights: dict[tuple[int, int], float] = {}
-        self._tables: dict[tuple[object, ...], np.ndarray] = {}
+        self._tables: dict[tuple[object, ...], tuple[np.ndarray, np.ndarray]] = {}
 
     def place(self, layers: range, most: float = math.inf) -> Placed | None:
         """Place the tensors of some layers so that the layers take the fewest cycles together.
@@ -149,10 +158,13 @@ class Placer:
         pieces = tensor_pieces(graph, holding, self._fill, most)
         domains = self._domains(layers, holding, pieces)
         costs: dict[tuple[int, ...], np.ndarray] = {}
+        fusing: dict[int, np.ndarray] = {}
         for layer in layers:
             source = holding.of_tensor[holding.reads[layer][0]]
             target = holding.of_tensor[holding.makes[layer]]
-            table = self._table(layer, domains[source], domains[target], layers, pieces, holding)
+            table, fusing[layer] = self._table(
+                layer, domains[source], domains[target], layers, pieces, holding
+            )
             if source == target:
                 key, table = (source,), np.diagonal(table)
             elif source < target:
@@ -164,7 +176,22 @@ class Placer:
         if chosen is None:
             return None
         places = tuple(domain[at] for domain, at in zip(domains, chosen, strict=True))
-        return self._settle(layers, holding, pieces, places)
+        outputs = {layer: places[holding.of_tensor[at]] for layer, at in holding.makes.items()}
+        makers = {self._graph.layers[layer].name: layer for layer in layers}
+        fused = {
+            layer: makers[self._graph.layers[layer].inputs[0]]
+            for layer, table in fusing.items()
+            if table[
+                chosen[holding.of_tensor[holding.reads[layer][0]]],
+                chosen[holding.of_tensor[holding.makes[layer]]],
+            ]
+        }
+        if fused:
+            holding, tensors, clusters = without_fused(holding, fused)
+            pieces = tuple(pieces[at] for at in tensors)
+            places = tuple(places[number] for number in clusters)
+        rest = tuple(layer for layer in layers if layer not in fused)
+        return self._settle(rest, holding, pieces, places, outputs)
 
     def _domains(
         self, layers: range, holding: Holding, pieces: Sequence[Sequence[Piece]]
@@ -212,7 +239,7 @@ class Placer:
                 return False
         return entries <= p.num_channels
 
-    def _around(self, holding: Holding, cluster: int, layers: range, to: Placement) -> int:
+    def _around(self, holding: Holding, cluster: int, layers: Sequence[int], to: Placement) -> int:
         """Count the columns beside a tile that any layer reaches that reads a cluster."""
         pes = block_sizes(self._params.pes_x)[to.block_x]
         reached: list[int] = []
@@ -236,8 +263,13 @@ class Placer:
         layers: range,
         pieces: Sequence[tuple[Piece, ...]],
         holding: Holding,
-    ) -> np.ndarray:
-        """Estimate the cycles of a layer for each place of its inputs and of its outputs."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Estimate the cycles of a layer for each place of its inputs and of its outputs.
+
+        Returns
+        -------
+        Also whether that is for a pooling which the passes of the layer before make.
+        """
         conv = self._graph.layers[layer]
         made = pieces[holding.makes[layer]]
         cluster = holding.of_tensor[holding.reads[layer][0]]
@@ -246,10 +278,11 @@ class Placer:
             self._apart(to.tile_w + self._around(holding, cluster, layers, to)) for to in targets
         )
         copied = tuple(self._copies(holding, layer, source) for source in sources)
-        key = layer, made, tuple(sources), tuple(targets), strides, copied, out_stride
+        windows = self._windows(layer, layers, holding)
+        key = layer, made, tuple(sources), tuple(targets), strides, copied, out_stride, windows
         if key in self._tables:
             return self._tables[key]
-        table = self._tables[key] = np.full((len(sources), len(targets)), np.inf)
+        table = np.full((len(sources), len(targets)), np.inf)
         every = [
             self._options(layer, to, stride, made)
             for to, stride in zip(targets, strides, strict=True)
@@ -274,7 +307,36 @@ class Placer:
                     bound = self._bound(layer, plans[0], compute, source, to, bus=bus)
                     if bound is not None:
                         table[row, column] = bound.cycles
-        return table
+        along = np.full_like(table, np.inf)
+        for row, column in np.ndindex(table.shape) if windows else ():
+            source, to = sources[row], targets[column]
+            along[row, column] = self._fused_cycles(source, to, windows, made)
+        fused = np.isfinite(along) & (along <= table)
+        self._tables[key] = np.where(fused, along, table), fused
+        return self._tables[key]
+
+    def _windows(self, layer: int, layers: range, holding: Holding) -> Pair | None:
+        """Return the windows of a pooling that the layer before can make along; None of others."""
+        graph = self._graph
+        read = holding.tensors[holding.reads[layer][0]]
+        stride = holding.tensors[holding.makes[layer]].stride
+        if read.maker not in layers or read.leaves or stride != (1, 1):
+            return None
+        if pooling_behind(graph, read.maker) != layer:
+            return None
+        return fused_windows(graph.layers[layer], self._params)
+
+    def _fused_cycles(
+        self, source: Placement, to: Placement, windows: Pair | None, made: tuple[Piece, ...]
+    ) -> float:
+        """Estimate what a pooling takes that is made along: steps of the drain with fewer lanes."""
+        if windows is None or to != source.pooled(windows):
+            return math.inf
+        p, width = self._params, source.tile_w
+        steps = row_steps(p, width, (0, 0), 1, windows[1])
+        steps -= row_steps(p, width, (0, 0), windows[1])
+        each = max(piece.each(to.blocks(p)) for piece in made)
+        return float(max(0, steps) * source.tile_h * each)
 
     def _options(
         self, layer: int, to: Placement, y_stride: int, made: tuple[Piece, ...]
@@ -306,12 +368,12 @@ class Placer:
             self._weights[key] = weight_cycles(self._graph.layers[layer], plan, self._params)
         return self._weights[key]
 
-    def _estimate(self, layer: int, plan: LayerPlan, out_stride: int) -> float:
+    def _estimate(self, layer: int, plan: LayerPlan, out_stride: int, pool_x: int = 1) -> float:
         """Estimate the cycles of a layer with care."""
-        conv, key = self._graph.layers[layer], (layer, plan, out_stride)
+        conv, key = self._graph.layers[layer], (layer, plan, out_stride, pool_x)
         if key not in self._cycles:
             expected = Expected.of(conv, self._densities[conv.name])
-            self._cycles[key] = estimate(conv, plan, self._params, expected, out_stride)
+            self._cycles[key] = estimate(conv, plan, self._params, expected, out_stride, pool_x)
         return self._cycles[key]
 
     def _bound(
@@ -356,12 +418,19 @@ class Placer:
 
     def _settle(
         self,
-        layers: range,
+        layers: tuple[int, ...],
         holding: Holding,
         pieces: tuple[tuple[Piece, ...], ...],
         places: tuple[Placement, ...],
+        outputs: Mapping[int, Placement],
     ) -> Placed | None:
-        """Plan layers with the row stride that all those have that read the same tensors."""
+        """Plan layers with the row stride that all those have that read the same tensors.
+
+        Parameters
+        ----------
+        layers, holding, pieces, places : see :class:`Placed`.
+        outputs : where each layer's own outputs lie, of which windows may be written.
+        """
         graph, p = self._graph, self._params
         y_strides: list[int | None] = [None] * len(places)
         for cluster in range(len(places)):
@@ -370,7 +439,7 @@ class Placer:
             ]
             if not readers:
                 continue
-            targets = [places[holding.of_tensor[holding.makes[layer]]] for layer in readers]
+            targets = [outputs[layer] for layer in readers]
             widths = [to.tile_w for to in targets]
             stride = self._apart(
                 max(widths) + max(self._around(holding, cluster, layers, to) for to in targets)
@@ -381,7 +450,6 @@ class Placer:
                 return None
             y_strides[cluster] = stride
         sources = {layer: holding.of_tensor[holding.reads[layer][0]] for layer in layers}
-        targets = {layer: holding.of_tensor[holding.makes[layer]] for layer in layers}
         copied = frozenset(
             sources[layer]
             for layer in layers
@@ -389,7 +457,7 @@ class Placer:
         ) - {
             sources[layer]
             for layer in layers
-            if places[targets[layer]].parts(places[sources[layer]]) != (1, 1)
+            if outputs[layer].parts(places[sources[layer]]) != (1, 1)
         }
         plans: dict[int, LayerPlan] = {}
         buses: dict[int, bool] = {}
@@ -397,7 +465,8 @@ class Placer:
         for layer in layers:
             source = holding.of_tensor[holding.reads[layer][0]]
             made = holding.makes[layer]
-            to = places[holding.of_tensor[made]]
+            to = outputs[layer]
+            pool_x = to.tile_w // places[holding.of_tensor[made]].tile_w
             stride = y_strides[source]
             options = [] if stride is None else self._options(layer, to, stride, pieces[made])
             conv, out_stride = graph.layers[layer], holding.tensors[made].stride[1]
@@ -410,7 +479,7 @@ class Placer:
                     bound := self._bound(
                         layer,
                         plan,
-                        self._estimate(layer, plan, out_stride),
+                        self._estimate(layer, plan, out_stride, pool_x),
                         places[source],
                         to,
                         bus=bus,

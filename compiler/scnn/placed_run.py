@@ -61,10 +61,12 @@ def placed_run(
 def _pass(graph: QuantGraph, placed: Placed, step: PlacedPass, encoder: Encoder) -> Pass:
     """Encode a pass that reads and writes where the schedule says."""
     conv, holding = graph.layers[step.layer], placed.holding
+    by_name = {layer.name: layer for layer in graph.layers}
     outputs = range(step.target.piece.start, step.target.piece.stop)
     read = holding.reads[step.layer][0]
     made = holding.makes[step.layer]
     source, stride = placed.place(read), conv.stride
+    pool = by_name[holding.tensors[made].name]
     bus, span = placed.buses[step.layer], step.span
     channels = input_channels(conv, outputs)
     numbers = _numbers(step.reads, span, bus=bus)
@@ -74,6 +76,7 @@ def _pass(graph: QuantGraph, placed: Placed, step: PlacedPass, encoder: Encoder)
         out_stride=holding.tensors[made].stride,
         out_y_stride=placed.y_strides[holding.of_tensor[made]],
         out_dense=holding.tensors[made].dense,
+        pool=None if pool is conv else pool,
         numbers=numbers[channels.start - step.first : channels.stop - step.first],
     )
     down, across = placed.place(made).parts(source)

@@ -1,7 +1,7 @@
 """Define how tensors lie on the array while they stay there, and where they can go from there."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from zeroskip.compiler.ir.graph import Pair
@@ -42,6 +42,12 @@ class Placement:
     def parts(self, owner: "Placement") -> Pair:
         """Count the owners' tiles, down and across, that are one tile of a layer that reads."""
         return 1 + owner.block_y - self.block_y, 1 + owner.block_x - self.block_x
+
+    def pooled(self, windows: Pair) -> "Placement | None":
+        """Return where the maxima of windows lie that no tile shares; None if tiles share some."""
+        if self.tile_h % windows[0] or self.tile_w % windows[1]:
+            return None
+        return replace(self, tile_h=self.tile_h // windows[0], tile_w=self.tile_w // windows[1])
 
     def words(self, stride: Pair, params: ScnnParams) -> int:
         """Count the words of a phase of a channel if no activation is 0."""

@@ -1,6 +1,7 @@
 """Define the runs of SCNN: descriptors, SRAM contents, and the activations that the host moves."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from zeroskip.compiler.image.runs import ArrayRun
 from zeroskip.hw.common.formats import Activation
@@ -13,6 +14,7 @@ __all__ = [
     "ScnnDescriptor",
     "ScnnRun",
     "TileLayout",
+    "written_tile",
 ]
 
 
@@ -47,6 +49,8 @@ class ScnnDescriptor:
     out_sx: int
     out_sy: int
     out_y_stride: int
+    pool_x: int
+    pool_y: int
     bias_base: int
     shift: int
     codebook: int
@@ -65,6 +69,11 @@ class ScnnDescriptor:
     src_step_x: int
     src_step_y: int
     last: bool
+
+
+def written_tile(step: Any) -> tuple[int, int]:
+    """Return rows and columns of the tiles that a pass with this descriptor writes."""
+    return step.ho // step.pool_y, step.wo // step.pool_x
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,13 +210,13 @@ class ActStore:
 
 @dataclass(frozen=True, kw_only=True)
 class PassOutput:
-    """Which outputs of its layer a pass writes; ``docs/scnn.md`` says in what order.
+    """Which outputs a pass writes, of its layer or of the pooling behind; see ``docs/scnn.md``.
 
     Parameters
     ----------
     blocks : for every block of PEs, the channels that the pass's output channels from 0 up are;
         what a block computes beyond them (all, if ``start == stop``) means nothing.
-    y0, x0, height, width : region of the layer's plane; what the tiles have beyond it is 0.
+    y0, x0, height, width : region of that layer's plane; what the tiles have beyond it is 0.
     """
 
     blocks: tuple[Channels, ...]

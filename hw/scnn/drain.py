@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.scnn.formats import descriptor_layout, step_layout
-from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import MOST_POOL, ScnnParams
 
 __all__ = ["Drain"]
 
@@ -16,13 +16,15 @@ class Drain(wiring.Component):
     A group takes a step a cycle, from the cycle after ``ready`` on. For as many outputs of a row
     as :meth:`.ScnnParams.drain_lanes` says: the PE's own sums, then those of the neighbours that
     hold a part of any, columns inside rows, in the order 0, -1, 1. Outputs go through output
-    channels, then phases of the next layer, then rows, then columns. Without ``drain`` a group is
-    free in the cycle after ``ready``.
+    channels, then phases of the next layer, then rows, then columns; with windows, through rows of
+    windows, then columns, then the rows of these windows. Without ``drain`` a group is free in the
+    cycle after ``ready``.
 
     Members
     -------
     descriptor : In, of the pass at work, stable from the cycle of ``start`` until the next; ``wo``
-        and ``ho`` are multiples of ``out_sx`` and ``out_sy``, halos at most ``wo`` and ``ho``.
+        and ``ho`` are multiples of ``out_sx`` and ``out_sy``, and of ``pool_x`` and ``pool_y``,
+        halos at most ``wo`` and ``ho``.
     start : In, the pass begins with the next cycle.
     ready : In, all PEs have finished a group.
     step : Out, for all PEs.
@@ -73,6 +75,7 @@ class Drain(wiring.Component):
         dx = Signal(signed(2))
         dy = Signal(signed(2))
         x, y, phase_x, phase_y = (Signal(bits, name=name) for name in ("x", "y", "ax", "ay"))
+        pool_row = Signal(3)  # of the windows at hand
         channel = Signal(bits + 1)
         columns = [(x + d.out_sx * lane)[: bits + 1] for lane in range(p.mult_i)]
         used = Signal(range(p.mult_i + 1))  # lanes
@@ -87,12 +90,14 @@ class Drain(wiring.Component):
         ]
         next_dx, last_dx = _next_part(dx, at_low.any(), at_high.any())
         next_dy, last_dy = _next_part(dy, y < d.halo_bottom, y >= d.ho - d.halo_top)
+        last_pool_row = pool_row + 1 >= d.pool_y
         last_ax, last_ay = phase_x + 1 >= d.out_sx, phase_y + 1 >= d.out_sy
         last_channel = channel + 1 == Mux(groups == 1, d.kc_last, d.kc)
         ends: dict[str, Signal] = {}
         inner: Value | int = last_dx
         for name, last in (
             ("outputs", last_dy),
+            ("windows", last_pool_row),
             ("row", x + across >= d.wo),
             ("phase", y + d.out_sy >= d.ho),
             ("channel", last_ax & last_ay),
@@ -102,10 +107,12 @@ class Drain(wiring.Component):
             m.d.comb += ends[name].eq(inner & last)
             inner = ends[name]
 
-        # Accumulators before `y` and before `phase_y`; in a step down, and in a whole tile.
+        # Accumulators before `y` and before `phase_y`; in a step down, from a window's last row up
+        # to its first, and in a whole tile.
         above = Signal(bits)
         phase_above = Signal(bits)
         down = Signal(bits)
+        back = Signal(bits)
         tile = Signal(bits)
         base = Signal(bits)
         next_ax, next_ay = Mux(last_ax, 0, phase_x + 1), Mux(last_ay, 0, phase_y + 1)
@@ -115,6 +122,9 @@ class Drain(wiring.Component):
             with m.If(last_dx):
                 m.d.sync += dy.eq(next_dy)
             with m.If(ends["outputs"]):
+                m.d.sync += [pool_row.eq(pool_row + 1), y.eq(y + 1), above.eq(above + d.y_stride)]
+            with m.If(ends["windows"]):
+                m.d.sync += [pool_row.eq(0), y.eq(y - pool_row), above.eq(above - back)]
                 m.d.sync += x.eq(x + across)
             with m.If(ends["row"]):
                 m.d.sync += [x.eq(phase_x), y.eq(y + d.out_sy), above.eq(above + down)]
@@ -146,6 +156,8 @@ class Drain(wiring.Component):
             step.last.eq(ends["outputs"]),
             step.x.eq(x),
             step.y.eq(y),
+            step.pool_first.eq(pool_row == 0),
+            step.pool_last.eq(last_pool_row),
             step.row_end.eq(ends["row"]),
             step.channel_end.eq(ends["phase"]),
         ]
@@ -161,6 +173,10 @@ class Drain(wiring.Component):
             for stride in range(1, 1 << len(d.out_sx)):
                 with m.Case(stride):
                     m.d.comb += lanes.eq(p.drain_lanes(stride))
+        with m.Switch(d.pool_x):
+            for width in range(2, MOST_POOL + 1):
+                with m.Case(width):
+                    m.d.comb += lanes.eq(p.drain_lanes(1, width))
         with m.If(self.start):
             m.d.sync += [
                 groups.eq(d.groups),
@@ -169,6 +185,7 @@ class Drain(wiring.Component):
                 used.eq(lanes),
                 across.eq(lanes * d.out_sx),
                 down.eq(d.out_sy * d.y_stride),
+                back.eq((d.pool_y - 1)[: len(d.pool_y)] * d.y_stride),
                 tile.eq(d.ho * d.y_stride),
                 self.bias_row.eq(d.bias_base),
             ]

@@ -43,7 +43,7 @@ __all__ = [
     "weight_word_layout",
 ]
 
-VERSION = 5
+VERSION = 6
 """Version of the host interface and of the layouts, read from ``Control.VERSION``."""
 
 DESCRIPTOR_WORDS = DESCRIPTOR_BITS // DESCRIPTOR_WORD_BITS
@@ -289,6 +289,7 @@ def step_layout(p: ScnnParams) -> data.StructLayout:
         neighbour at (x + dx, y + dy), or its own if both are 0.
     first, last : first and last step of the outputs; their own accumulators are read in the first.
     x, y : lane 0's output, in the PE's tile.
+    pool_first, pool_last : they are of the first, and of the last row of their windows.
     row_end : the last of the outputs ends a row of the phase.
     channel_end : it ends the phase, and so a channel of the destination directory.
     """
@@ -302,6 +303,8 @@ def step_layout(p: ScnnParams) -> data.StructLayout:
         "y": unsigned(p.acc_addr_bits),
         "first": unsigned(1),
         "last": unsigned(1),
+        "pool_first": unsigned(1),
+        "pool_last": unsigned(1),
         "row_end": unsigned(1),
         "channel_end": unsigned(1),
     })
@@ -331,6 +334,10 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
         ends behind the pass.
     out_sx, out_sy : phases into which outputs are split, that is, strides of the next layer.
     out_y_stride : row stride of the positions of outputs, the next layer's ``y_stride``.
+    pool_x, pool_y : what is written is the maximum of windows of so many columns and rows of
+        outputs, side by side, of which ``wo`` and ``ho``, ``rem_x`` and ``rem_y`` are multiples; 1:
+        the outputs themselves. At most ``MOST_POOL``, columns also at most the lanes of a step.
+        Where one is not 1, ``out_sx`` and ``out_sy`` are.
     bias_base : bias of output channel 0 of the pass.
     shift : right shift of the sum.
     codebook : which codebook; ``plain``: stored weights are values, sign-extended.
@@ -377,6 +384,8 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
         "out_sx": unsigned(3),
         "out_sy": unsigned(3),
         "out_y_stride": tile,
+        "pool_x": unsigned(3),
+        "pool_y": unsigned(3),
         "bias_base": unsigned(p.bias_addr_bits),
         "shift": unsigned(6),
         "codebook": unsigned(p.codebook_bits),

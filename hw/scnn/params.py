@@ -7,10 +7,13 @@ from typing import Any, ClassVar
 from zeroskip.base.errors import ParameterError
 from zeroskip.hw.common.params import ArrayParams, address_bits
 
-__all__ = ["DESCRIPTOR_BITS", "PRESETS", "ScnnParams"]
+__all__ = ["DESCRIPTOR_BITS", "MOST_POOL", "PRESETS", "ScnnParams"]
 
 DESCRIPTOR_BITS = 384
 """Bits of a descriptor in the program memory."""
+
+MOST_POOL = 4
+"""Rows, and columns, of the largest window whose maximum the PPU takes."""
 
 # name: (smallest, largest) value that the RTL is built and tested for.
 _RANGES = {
@@ -146,7 +149,7 @@ class ScnnParams(ArrayParams):
     def _other_descriptor_bits(self) -> int:
         """Bits of a descriptor that do not depend on the number of accumulators."""
         fields = 2 * self.act_addr_bits + 3 * self.channel_bits + self.bias_addr_bits
-        return 66 + fields + self.codebook_bits
+        return 72 + fields + self.codebook_bits
 
     @property
     def _most_acc_addr_bits(self) -> int:
@@ -185,13 +188,14 @@ class ScnnParams(ArrayParams):
         """Bits of an accumulator's address that name its bank; 0 with one bank."""
         return self.banks.bit_length() - 1
 
-    def drain_lanes(self, out_sx: int) -> int:
+    def drain_lanes(self, out_sx: int, pool_x: int = 1) -> int:
         """Return the outputs of a row of a step of the drain, ``out_sx`` accumulators apart.
 
-        As many as there are activations in a word, and as there are different banks among them.
+        As many as there are activations in a word, and as there are different banks among them; of
+        these, as many as whole windows of ``pool_x`` columns have, so that 0 is too few for any.
         """
         shared = out_sx & -out_sx  # every bank comes again after banks / shared outputs
-        return min(self.mult_i, max(1, self.banks // shared))
+        return min(self.mult_i, max(1, self.banks // shared)) // pool_x * pool_x
 
     @property
     def entry_addr_bits(self) -> int:

@@ -13,6 +13,7 @@ from zeroskip.hw.scnn.formats import (
     step_layout,
 )
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.windows import Windows, outputs_layout
 
 __all__ = ["NEIGHBOURS", "Ppu"]
 
@@ -25,8 +26,9 @@ class Ppu(wiring.Component):
 
     Takes a step a cycle with what it has read, of up to I outputs of a row; they are there two
     cycles after their last step, and written in the second cycle after that: combine; bias;
-    requantize; compress. Neighbours outside the grid or the block have no part. After a reset, a
-    pass that appends writes from row 0.
+    requantize; compress. Maxima of windows come two cycles later, see :class:`Windows`. Neighbours
+    outside the grid or the block have no part. After a reset, a pass that appends writes from row
+    0.
 
     Members
     -------
@@ -41,7 +43,7 @@ class Ppu(wiring.Component):
     busy : Out, outputs are on their way.
     overflow : Out, see :class:`Compress`.
     output_lanes, output_data : Out, lanes that have an output, and these, 0 outside the plane:
-        every output of the walk.
+        every output of the walk, or the maximum of every window.
     """
 
     pe_x: Signal
@@ -116,16 +118,17 @@ class Ppu(wiring.Component):
         s_valid = Signal()
         s_there = Signal(p.mult_i)  # Of the outputs at hand, from their first step on.
         s_inside = Signal(p.mult_i, reset_less=True)
-        s_ends = Signal(2, reset_less=True)
+        s_ends = Signal(4, reset_less=True)
         s_bias = Signal(acc, reset_less=True)
         w_there = Signal(p.mult_i)
         w_inside = Signal(p.mult_i, reset_less=True)
-        w_ends = Signal(2, reset_less=True)
+        w_ends = Signal(4, reset_less=True)
+        w_outputs = Signal.like(self.output_data)
         with m.If(step.valid & step.first):
             m.d.sync += s_there.eq(step.lanes)
         m.d.sync += [
             s_valid.eq(step.valid & step.last),
-            s_ends.eq(Cat(step.row_end, step.channel_end)),
+            s_ends.eq(Cat(step.row_end, step.channel_end, step.pool_first, step.pool_last)),
             s_bias.eq(self.bias),
             w_there.eq(Mux(s_valid, s_there, 0)),
             w_inside.eq(s_inside & s_there),
@@ -158,9 +161,27 @@ class Ppu(wiring.Component):
                 w_total.eq(total + s_bias),
             ]
             output = requantize(m, w_total, d.shift, d.activation, p.act_bits, platform=platform)
-            m.d.comb += self.output_data[lane].eq(Mux(w_inside[lane], output, 0))
+            m.d.comb += w_outputs[lane].eq(Mux(w_inside[lane], output, 0))
+        m.submodules.windows = windows = Windows(p)
+        pooled = Signal(reset_less=True)
+        with m.If(self.start):
+            m.d.sync += pooled.eq((d.pool_x != 1) | (d.pool_y != 1))
+        made = Signal(outputs_layout(p))
+        written = Signal.like(made)
         m.d.comb += [
-            self.output_lanes.eq(w_there),
+            made.there.eq(w_there),
+            made.values.eq(w_outputs),
+            made.inside.eq(w_inside),
+            made.row_end.eq(w_ends[0]),
+            made.channel_end.eq(w_ends[1]),
+            windows.columns.eq(d.pool_x),
+            windows.i.eq(made),
+            windows.i.there.eq(Mux(pooled, w_there, 0)),
+            windows.first.eq(w_ends[2]),
+            windows.last.eq(w_ends[3]),
+            written.eq(Mux(pooled, windows.o.as_value(), made.as_value())),
+            self.output_lanes.eq(written.there),
+            self.output_data.eq(written.values),
             compress.start.eq(self.start),
             compress.append.eq(d.append),
             compress.word.eq(d.dst_word),
@@ -168,11 +189,11 @@ class Ppu(wiring.Component):
             compress.base.eq(d.dst_base),
             compress.y_stride.eq(d.out_y_stride),
             compress.dense.eq(d.out_dense),
-            compress.there.eq(w_there),
-            compress.values.eq(self.output_data),
-            compress.inside.eq(w_inside),
-            compress.row_end.eq(w_ends[0]),
-            compress.channel_end.eq(w_ends[1]),
+            compress.there.eq(written.there),
+            compress.values.eq(written.values),
+            compress.inside.eq(written.inside),
+            compress.row_end.eq(written.row_end),
+            compress.channel_end.eq(written.channel_end),
             self.act_write.eq(compress.act_write),
             self.act_addr.eq(compress.act_addr),
             self.act_data.eq(compress.act_data),
@@ -180,6 +201,6 @@ class Ppu(wiring.Component):
             self.dir_addr.eq(compress.dir_addr),
             self.dir_data.eq(compress.dir_data),
             self.overflow.eq(compress.overflow),
-            self.busy.eq(step.valid | s_valid | w_there[0] | compress.busy),
+            self.busy.eq(step.valid | s_valid | w_there[0] | windows.busy | compress.busy),
         ]
         return m

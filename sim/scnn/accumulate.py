@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.compiled import njit
-from zeroskip.compiler.scnn.run import TileLayout
+from zeroskip.compiler.scnn.run import TileLayout, written_tile
 from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.golden.words import Descriptor, Srams, signed
@@ -112,7 +112,8 @@ class Accumulators:
 
         Returns
         -------
-        Outputs of each block of PEs, (channels, rows, columns); None if it does not drain.
+        What each block of PEs writes, (channels, rows, columns): outputs, or maxima of windows.
+        None if it does not drain.
         """
         p, d = self._p, descriptor
         initial = -(1 << p.acc_bits - 1) if d.init_min else 0
@@ -148,7 +149,7 @@ class Accumulators:
             if d.drain:
                 self._drain(d, group, srams, made)
                 self._sums[:] = initial
-        return list(made) if d.drain else None
+        return list(_maxima(made, d)) if d.drain else None
 
     def _multiply(
         self,
@@ -221,6 +222,14 @@ class Accumulators:
             outputs[first : first + count] = np.clip(total, least, p.max_act)
 
 
+def _maxima(made: NDArray[np.int64], d: Descriptor) -> NDArray[np.int64]:
+    """Take the maximum of each window of outputs, (blocks, channels, rows, columns)."""
+    blocks, channels, rows, columns = made.shape
+    down, across = d.pool_y, d.pool_x
+    windows = made.reshape(blocks, channels, rows // down, down, columns // across, across)
+    return windows.max(axis=(3, 5))
+
+
 def step_words(
     params: ScnnParams, descriptor: Any, made: Sequence[NDArray[np.int64]]
 ) -> Iterator[int]:
@@ -228,12 +237,13 @@ def step_words(
     p, d = params, descriptor
     across = -(-p.pes_x >> d.block_x)
     k, y, x = walk(d).T
+    tile_h, tile_w = written_tile(d)
     lanes = np.zeros((len(k), p.num_pes), np.int64)
     for pe in range(p.num_pes):
         pe_y, pe_x = divmod(pe, p.pes_x)
         values = made[(pe_y >> d.block_y) * across + (pe_x >> d.block_x)]
-        row = y + (pe_y & (1 << d.block_y) - 1) * d.ho
-        column = x + (pe_x & (1 << d.block_x) - 1) * d.wo
+        row = y + (pe_y & (1 << d.block_y) - 1) * tile_h
+        column = x + (pe_x & (1 << d.block_x) - 1) * tile_w
         inside = (row < values.shape[1]) & (column < values.shape[2])
         lanes[inside, pe] = values[k[inside], row[inside], column[inside]]
     mask = (1 << p.act_bits) - 1

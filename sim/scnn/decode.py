@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.fuse import made_layer
 from zeroskip.compiler.scnn.run import Channels, PassOutput, ScnnRun
 from zeroskip.hw.common.formats import Activation, bias_word
 from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, descriptor_layout
@@ -148,6 +149,8 @@ class _Reader:
                 f"a pass of layer {conv.name!r} must begin with the least number where it looks at "
                 "zeros, and there only"
             )
+        if not descriptor.pool_y or not descriptor.pool_x:
+            raise ValueError(f"a pass of layer {conv.name!r} must have windows of at least 1 x 1")
         if not descriptor.drain and descriptor.groups != 1:
             raise ValueError(f"a pass without drain must have one group, not {descriptor.groups}")
         if descriptor.drain:
@@ -235,21 +238,33 @@ class _Reader:
             descriptor.full_y * descriptor.ho + descriptor.rem_y,
             descriptor.full_x * descriptor.wo + descriptor.rem_x,
         )
-        if size != (output.height, output.width) or len(output.blocks) != blocks:
+        windows = descriptor.pool_y, descriptor.pool_x
+        written = output.height * windows[0], output.width * windows[1]
+        if size != written or len(output.blocks) != blocks:
             raise ValueError(
                 f"a pass of layer {conv.name!r} must write {size} outputs of {blocks} "
-                f"blocks, not {(output.height, output.width)} of {len(output.blocks)}"
+                f"blocks, not {written} of {len(output.blocks)}"
+            )
+        made_by = made_layer(self._graph, layer, output)
+        target = self._graph.layers[made_by]
+        if windows != ((1, 1) if made_by == layer else target.kernel):
+            raise ValueError(
+                f"a pass of layer {conv.name!r} must write what layer {target.name!r} makes, not "
+                f"maxima of windows of {windows}"
             )
         made = (descriptor.groups - 1) * descriptor.kc + descriptor.kc_last
         for stream, part in enumerate(output.blocks):
             if part.stop - part.start > made or (
-                part.start < part.stop and part.tensor != conv.name
+                part.start < part.stop and part.tensor != target.name
             ):
                 raise ValueError(
                     f"a pass of layer {conv.name!r} makes {made} of its channels, not {part}"
                 )
             if part.start < part.stop:
-                self.parts[layer].append(self._part(descriptor, conv, output, stream, part))
+                outputs = _before_windows(output, windows)
+                self.parts[layer].append(self._part(descriptor, conv, outputs, stream, part))
+                if made_by != layer:
+                    self.parts[made_by].append(_pooled_part(target, output, part))
         self._open = {}
         self._directories.write(descriptor, output)
 
@@ -299,6 +314,36 @@ class _Reader:
             maximum=bool(descriptor.maximum),
             keep_zeros=bool(descriptor.keep_zeros),
         )
+
+
+def _before_windows(output: PassOutput, windows: tuple[int, int]) -> PassOutput:
+    """Return the region of a layer's plane that the windows of a pass cover."""
+    down, across = windows
+    return replace(
+        output,
+        y0=output.y0 * down,
+        x0=output.x0 * across,
+        height=output.height * down,
+        width=output.width * across,
+    )
+
+
+def _pooled_part(pool: QuantConv, output: PassOutput, part: Channels) -> Part:
+    """Return the part of a pooling that a pass of the layer before makes: it sees all outputs."""
+    depth = part.stop - part.start
+    weight = np.zeros((depth, pool.in_shape[0], *pool.kernel), np.int64)
+    weight[np.arange(depth), np.arange(part.start, part.stop)] = 1
+    return Part(
+        channels=range(part.start, part.stop),
+        first=(output.y0, output.x0),
+        size=(output.height, output.width),
+        weight=weight,
+        bias=np.zeros(depth, np.int64),
+        shift=0,
+        relu=pool.relu,
+        maximum=True,
+        keep_zeros=pool.signed_input,
+    )
 
 
 def _channel(graph: QuantGraph, conv: QuantConv, entry: Entry) -> int:

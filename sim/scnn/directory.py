@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zeroskip.compiler.scnn.run import ActLoad, PassOutput
+from zeroskip.compiler.scnn.run import ActLoad, PassOutput, written_tile
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.golden.words import Descriptor
 
@@ -145,13 +145,15 @@ class Directories:
         if not descriptor.append:
             self._rows = Rows(descriptor.dst_word, descriptor.dst_word)
         rows, columns = max(descriptor.out_sy, 1), max(descriptor.out_sx, 1)
-        places = -(-descriptor.ho // rows) * -(-descriptor.wo // columns)
+        tile_h, tile_w = written_tile(descriptor)
+        places = -(-tile_h // rows) * -(-tile_w // columns)
         self._clear(_written(descriptor), places, descriptor.dst_limit)
 
     def write(self, descriptor: Descriptor, output: PassOutput) -> None:
         """Take in what a pass has written: of each block, the channels that ``output`` says."""
         phases = list(np.ndindex(descriptor.out_sy, descriptor.out_sx))
         shape = self._shape(descriptor.block_x, descriptor.block_y)
+        tile = written_tile(descriptor)
         for entries, part in zip(self._of_shape(shape), output.blocks, strict=True):
             for channel in range(part.start, part.stop):
                 base = descriptor.dst_base + (channel - part.start) * len(phases)
@@ -163,8 +165,8 @@ class Directories:
                         steps=(descriptor.out_sy, descriptor.out_sx),
                         first=(output.y0, output.x0),
                         size=(output.height, output.width),
-                        tile=(descriptor.ho, descriptor.wo),
-                        walked=(descriptor.ho, descriptor.wo),
+                        tile=tile,
+                        walked=tile,
                         y_stride=descriptor.out_y_stride,
                         dense=bool(descriptor.out_dense),
                         rows=self._rows,

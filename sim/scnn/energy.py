@@ -211,6 +211,7 @@ def access_events(
     )
     # The bias, and what rounds.
     yield event(Unit.ACTIVATIONS, "additions", Add(p.acc_bits), 2 * written.outputs)
+    yield event(Unit.ACTIVATIONS, "outputs compared", Add(p.act_bits), written.compared)
     yield event(Unit.QUEUES, "vectors kept", Write(item, row=True), read.weight_fifo_writes)
     yield event(
         Unit.QUEUES, "vectors taken", Select(p.weight_depth, weights), read.weight_fifo_reads

@@ -26,7 +26,8 @@ def describe_part(part: ScnnPart) -> Description:
                 [
                     layer.name,
                     "{} {} x {}".format(layer.kind, *layer.kernel)
-                    + (f", {len(layer.areas)} areas" if layer.areas else ""),
+                    + (f", {len(layer.areas)} areas" if layer.areas else "")
+                    + (", fused" if mapping.fused else ""),
                     "{}, {}".format(*layer.stride),
                     layer.groups,
                     mapping.runs,

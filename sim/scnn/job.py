@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.engine import ScnnPart
+from zeroskip.compiler.scnn.fuse import made_layer
 from zeroskip.sim.result import PartResult, by_layer
 from zeroskip.sim.scnn.rtl_files import ScnnJob, ScnnResult
 from zeroskip.sim.scnn.walk import map_pass
 
-__all__ = ["passes_of", "scnn_job", "scnn_result", "written_tensors"]
+__all__ = ["fused_layers", "passes_of", "scnn_job", "scnn_result", "written_tensors"]
 
 _MARGIN = 1000
 """Cycles that a run may take more than twice what the model says before it is taken to hang."""
@@ -61,16 +62,34 @@ def passes_of(part: ScnnPart) -> list[int]:
     return [layer for run in part.runs for layer in run.passes]
 
 
+def fused_layers(part: ScnnPart) -> dict[int, int]:
+    """Return the poolings that passes of another layer make, each with the number of that."""
+    found: dict[int, int] = {}
+    for run in part.runs:
+        for layer, output in zip(run.passes, run.outputs, strict=True):
+            made = made_layer(part.graph, layer, output)
+            if made != layer:
+                found[made] = layer
+    return found
+
+
 def written_tensors(part: ScnnPart, raw: ScnnResult) -> dict[str, NDArray[np.int64]]:
-    """Return every layer's output, (n, C, H, W), as the passes wrote it; else 0."""
-    samples = len(raw.cycles)
-    tensors = {layer.name: np.zeros((samples, *layer.out_shape), np.int64) for layer in part.layers}
+    """Return every layer's output, (n, C, H, W), as the passes wrote it; else 0.
+
+    Those of a layer whose passes make the pooling behind it are not there.
+    """
+    samples, fused = len(raw.cycles), fused_layers(part).values()
+    tensors = {
+        layer.name: np.zeros((samples, *layer.out_shape), np.int64)
+        for number, layer in enumerate(part.layers)
+        if number not in fused
+    }
     for run, outputs in zip(part.runs, raw.outputs, strict=True):
         for descriptor, output, got in zip(run.program, run.outputs, outputs, strict=True):
             if output is None:
                 continue
             where = map_pass(part.params, descriptor, output)
-            if where.tensor is not None:
+            if where.tensor in tensors:
                 places = (place[where.inside] for place in (where.channel, where.y, where.x))
                 tensors[where.tensor][:, *places] = got[:, where.inside]
     return tensors

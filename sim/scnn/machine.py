@@ -1,6 +1,6 @@
 """SCNN, as simulation sees it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from zeroskip.base.progress import Progress
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.scnn.engine import ScnnPart
+from zeroskip.compiler.scnn.run import PassOutput, ScnnDescriptor
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.sim.machine import Counts, Description, Machine, Selection, Tensors, Tracks
 from zeroskip.sim.result import PartResult, by_layer
@@ -19,7 +20,7 @@ from zeroskip.sim.rtl.waves import expected_waves
 from zeroskip.sim.scnn.contents import scnn_problems
 from zeroskip.sim.scnn.cycles.image import cnn_references, run_cnn_image
 from zeroskip.sim.scnn.info import describe_part
-from zeroskip.sim.scnn.job import passes_of, scnn_job, scnn_result
+from zeroskip.sim.scnn.job import fused_layers, passes_of, scnn_job, scnn_result
 from zeroskip.sim.scnn.perfetto import trace_tracks
 from zeroskip.sim.scnn.reload import conv_reload_cycles
 from zeroskip.sim.scnn.room import finds_room
@@ -58,6 +59,9 @@ class _Scnn(Machine[ScnnPart]):
             )
         ]
         return replace(part, runs=part.bounded, bounded=()) if spoiled else part, spoiled
+
+    def fused(self, part: ScnnPart) -> Collection[str]:
+        return {part.layers[number].name for number in fused_layers(part)}
 
     def count(self, part: ScnnPart, tensors: Tensors, report: Callable[[int, int], None]) -> Counts:
         cycles, counters = run_cnn_image(part, tensors, report)
@@ -190,7 +194,8 @@ def _compare_passes(
     part, orders = selection.part, image.channel_orders
     made = {layer.name: np.zeros(layer.out_shape, np.bool_) for layer in part.layers}
     for run, outputs in zip(part.runs, raw.outputs, strict=True):
-        for descriptor, output, got in zip(run.program, run.outputs, outputs, strict=True):
+        steps = zip(run.program, run.passes, run.outputs, outputs, strict=True)
+        for descriptor, layer, output, got in steps:
             if output is None:
                 continue
             where = map_pass(part.params, descriptor, output)
@@ -199,6 +204,7 @@ def _compare_passes(
                 continue
             places = (place[where.inside] for place in (where.channel, where.y, where.x))
             made[name][tuple(places)] = True
+            _mark_windows(made[part.layers[layer].name], descriptor, output)
             for sample, values in enumerate(got):
                 expected = where.expected(model.tensors[name][sample])
                 wrong = np.argwhere(where.known & (expected != values))
@@ -216,6 +222,15 @@ def _compare_passes(
             problems.append(
                 f"layer {name}: no pass makes {np.count_nonzero(~done)} of its {done.size} outputs"
             )
+
+
+def _mark_windows(made: NDArray[np.bool_], descriptor: ScnnDescriptor, output: PassOutput) -> None:
+    """Mark the outputs of a layer that went into what a pass wrote."""
+    down, across = descriptor.pool_y, descriptor.pool_x
+    rows = slice(output.y0 * down, (output.y0 + output.height) * down)
+    columns = slice(output.x0 * across, (output.x0 + output.width) * across)
+    for block in output.blocks:
+        made[block.start : block.stop, rows, columns] = True
 
 
 MACHINE = _Scnn()

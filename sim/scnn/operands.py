@@ -90,7 +90,7 @@ def _blocks(
     fan = layer.weight.shape[1]
     depth = layer.weight.shape[0] // layer.groups
     down, across = layer.stride
-    top, left = output.y0 * down, output.x0 * across
+    top, left = output.y0 * d.pool_y * down, output.x0 * d.pool_x * across
     tile = x[:, top : top + d.ho * down, left : left + d.wo * across]
     for channel in range(len(x)):
         of_channel = [k for k in outputs if k // depth == channel // fan]

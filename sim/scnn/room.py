@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zeroskip.base.compiled import njit
-from zeroskip.compiler.scnn.run import PassOutput, ScnnRun, TileLayout
+from zeroskip.compiler.scnn.run import PassOutput, ScnnRun, TileLayout, written_tile
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.accumulate import is_kept
 from zeroskip.sim.scnn.loads import block_count, loaded_planes
@@ -154,17 +154,18 @@ def made_planes(
 
 def made_layout(step: Any) -> TileLayout:
     """Return the tiles of what a pass with this descriptor makes, from row and column 0 on."""
+    tile_h, tile_w = written_tile(step)
     return TileLayout(
         block_x=step.block_x,
         block_y=step.block_y,
-        tile_h=step.ho,
-        tile_w=step.wo,
+        tile_h=tile_h,
+        tile_w=tile_w,
         sy=step.out_sy,
         sx=step.out_sx,
         y_stride=step.out_y_stride,
         y0=0,
         x0=0,
-        height=step.full_y * step.ho + step.rem_y,
-        width=step.full_x * step.wo + step.rem_x,
+        height=(step.full_y * step.ho + step.rem_y) // step.pool_y,
+        width=(step.full_x * step.wo + step.rem_x) // step.pool_x,
         dense=bool(step.out_dense),
     )

@@ -1,5 +1,6 @@
 """What the driver of the SCNN array is given, and gives; and their files for its bench."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import SimulationError
 from zeroskip.compiler.image.readmem import to_hex
-from zeroskip.compiler.scnn.run import ScnnDescriptor, ScnnRun
+from zeroskip.compiler.scnn.run import ScnnDescriptor, ScnnRun, written_tile
 from zeroskip.hw.scnn.formats import Space
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.rtl.runs import write_contents
@@ -92,9 +93,9 @@ class ScnnResult:
 
 
 def walk_length(descriptor: ScnnDescriptor) -> int:
-    """Count the outputs that a PE makes in a pass, those outside the plane included."""
+    """Count the outputs that a PE writes in a pass, those outside the plane included."""
     channels = (descriptor.groups - 1) * descriptor.kc + descriptor.kc_last
-    return channels * descriptor.ho * descriptor.wo if descriptor.drain else 0
+    return channels * math.prod(written_tile(descriptor)) if descriptor.drain else 0
 
 
 def scnn_place(name: str) -> tuple[int, int, int, int]:

@@ -14,7 +14,7 @@ from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.sim.machine import Counts, Selection, Tensors
 from zeroskip.sim.result import PartResult
 from zeroskip.sim.rtl.runs import run_jobs
-from zeroskip.sim.scnn.job import scnn_job, scnn_result
+from zeroskip.sim.scnn.job import fused_layers, scnn_job, scnn_result
 from zeroskip.sim.scnn.rtl import SCNN_DRIVER
 from zeroskip.sim.scnn.rtl_build import build_scnn
 from zeroskip.sim.scnn.rtl_files import ScnnResult
@@ -28,7 +28,9 @@ _WORTH = 300_000
 def select_layers(part: ScnnPart, names: Sequence[str]) -> Selection[ScnnPart]:
     """Take the runs of some layers, and of runs before them whose sums or activations they use."""
     layers = [layer.name for layer in part.layers]
-    wanted = {number for number, name in enumerate(layers) if name in names}
+    fused = fused_layers(part)
+    # A pooling may be made by the passes of another layer.
+    wanted = {fused.get(number, number) for number, name in enumerate(layers) if name in names}
     chosen = [not wanted.isdisjoint(run.passes) for run in part.runs]
     for number in reversed(range(1, len(chosen))):
         run = part.runs[number]
@@ -41,6 +43,8 @@ def select_layers(part: ScnnPart, names: Sequence[str]) -> Selection[ScnnPart]:
     }
     runs = [run for run, there in zip(_loaded(part.runs), chosen, strict=True) if there]
     there = {number for run in runs for number in run.passes}
+    there |= {pool for pool, conv in fused.items() if conv in there}
+    missing |= {pool for pool, conv in fused.items() if conv in missing}
     return Selection(
         dataclasses.replace(part, runs=tuple(only_changes(runs))),
         tuple(layers[number] for number in sorted(there - missing)),

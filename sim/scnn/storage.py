@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from zeroskip.compiler.scnn.engine import ScnnPart
-from zeroskip.compiler.scnn.run import ScnnDescriptor
+from zeroskip.compiler.scnn.fuse import made_layer
+from zeroskip.compiler.scnn.run import ScnnDescriptor, written_tile
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.memories import MemoryUse
 
@@ -20,9 +21,10 @@ class LayerMapping:
     ----------
     name : of the layer.
     runs : in which it is at work.
-    passes : of all runs.
+    passes : of all runs; 0 of a pooling that the passes of the layer before make.
     block : PEs across and down that share a plane and a weight stream.
     tile : largest tile of outputs of a PE, columns and rows.
+    fused : passes of the layer before make some of it, or all.
     kc : most output channels of a group.
     rows : of a PE's activation RAM up to the last that it writes, if no activation is 0, or that it
         may write.
@@ -34,6 +36,7 @@ class LayerMapping:
     passes: int
     block: tuple[int, int]
     tile: tuple[int, int]
+    fused: bool
     kc: int
     rows: int
     bus_words: int
@@ -42,30 +45,34 @@ class LayerMapping:
 def layer_mappings(part: ScnnPart) -> tuple[LayerMapping, ...]:
     """Say how every layer lies on the array."""
     p, found = part.params, []
+    every = [
+        (run, step, layer, made_layer(part.graph, layer, output))
+        for run, one in enumerate(part.runs)
+        for step, layer, output in zip(one.program, one.passes, one.outputs, strict=True)
+    ]
     for number, layer in enumerate(part.layers):
-        passes = [
-            (run, descriptor)
-            for run, every in enumerate(part.runs)
-            for descriptor, made in zip(every.program, every.passes, strict=True)
-            if made == number
-        ]
-        descriptors = [descriptor for _, descriptor in passes]
+        own, along = (
+            [(run, step) for run, step, *layers in every if layers[which] == number]
+            for which in (0, 1)
+        )
+        fused = [one for one in along if one not in own]
+        tiles = [(step.ho, step.wo) for _, step in own]
+        tiles += [written_tile(step) for _, step in fused]
+        descriptors = [step for _, step in own + fused]
         found.append(
             LayerMapping(
                 name=layer.name,
-                runs=len({run for run, _ in passes}),
-                passes=len(passes),
+                runs=len({run for run, _ in own + fused}),
+                passes=len(own),
                 block=(
                     max(min(1 << descriptor.block_x, p.pes_x) for descriptor in descriptors),
                     max(min(1 << descriptor.block_y, p.pes_y) for descriptor in descriptors),
                 ),
-                tile=(
-                    max(descriptor.wo for descriptor in descriptors),
-                    max(descriptor.ho for descriptor in descriptors),
-                ),
+                tile=(max(columns for _, columns in tiles), max(rows for rows, _ in tiles)),
+                fused=bool(fused),
                 kc=max(descriptor.kc for descriptor in descriptors),
                 rows=max(_rows(descriptor, p) for descriptor in descriptors),
-                bus_words=sum(_bus_words(descriptor, p) for descriptor in descriptors),
+                bus_words=sum(_bus_words(step, p) for _, step in own),
             )
         )
     return tuple(found)
@@ -74,7 +81,8 @@ def layer_mappings(part: ScnnPart) -> tuple[LayerMapping, ...]:
 def _rows(step: ScnnDescriptor, p: ScnnParams) -> int:
     """Count the rows up to the last that a pass writes, if no activation is 0 and it may."""
     channels = ((step.groups - 1) * step.kc + step.kc_last) * step.drain
-    phase = -(-step.ho // step.out_sy) * -(-step.wo // step.out_sx)
+    tile_h, tile_w = written_tile(step)
+    phase = -(-tile_h // step.out_sy) * -(-tile_w // step.out_sx)
     rows = channels * step.out_sy * step.out_sx * -(-phase // p.mult_i)
     return min(step.dst_word + rows, step.dst_limit)
 

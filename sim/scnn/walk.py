@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.scnn.run import PassOutput, ScnnDescriptor
+from zeroskip.compiler.scnn.run import PassOutput, ScnnDescriptor, written_tile
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["PassMap", "map_pass", "walk"]
@@ -43,7 +43,7 @@ class PassMap:
 
 
 def walk(descriptor: ScnnDescriptor) -> NDArray[np.int64]:
-    """List the outputs of a tile in the order in which they are made.
+    """List what is written of a tile, outputs or maxima of windows, in the order of the drain.
 
     Output channels of a group one after the other; of each the phases (of the next layer's
     stride), of each phase the rows, of each row the columns.
@@ -54,7 +54,7 @@ def walk(descriptor: ScnnDescriptor) -> NDArray[np.int64]:
     """
     d = descriptor
     channels = (d.groups - 1) * d.kc + d.kc_last
-    rows, columns = np.arange(d.ho), np.arange(d.wo)
+    rows, columns = map(np.arange, written_tile(d))
     plane = [
         (y, x)
         for a in range(d.out_sy)
@@ -88,8 +88,9 @@ def map_pass(params: ScnnParams, descriptor: ScnnDescriptor, output: PassOutput)
     first = np.array([span.start for span in output.blocks])[block]
     end = np.array([span.stop for span in output.blocks])[block]
     k, y, x = (part[:, None] for part in walk(d).T)
-    y = y + (pe_y & (1 << d.block_y) - 1) * d.ho
-    x = x + (pe_x & (1 << d.block_x) - 1) * d.wo
+    tile_h, tile_w = written_tile(d)
+    y = y + (pe_y & (1 << d.block_y) - 1) * tile_h
+    x = x + (pe_x & (1 << d.block_x) - 1) * tile_w
     channel = k + first
     inside = channel < end
     in_plane = (y < output.height) & (x < output.width)

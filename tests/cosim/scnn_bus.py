@@ -12,7 +12,7 @@ from zeroskip.compiler.scnn.fields import stored_fields
 from zeroskip.compiler.scnn.geometry import least_tile, whole_plane
 from zeroskip.compiler.scnn.mapping import Mapping, Room
 from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
-from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun
+from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, written_tile
 from zeroskip.hw.scnn.params import ScnnParams
 
 __all__ = ["draw_bus_network"]
@@ -187,7 +187,8 @@ def _all(conv: QuantConv) -> Share:
 def _words(made: Pass, p: ScnnParams) -> int:
     """Count the words of a directory entry that a pass writes, all outputs stored."""
     d = made.descriptor
-    return -(-(d.ho // d.out_sy) * (d.wo // d.out_sx) // p.mult_i)
+    tile_h, tile_w = written_tile(d)
+    return -(-(tile_h // d.out_sy) * (tile_w // d.out_sx) // p.mult_i)
 
 
 def _one_header_a_channel(made: Pass) -> bool:

@@ -43,7 +43,8 @@ def draw_layer(
 
     Parameters
     ----------
-    kind : ``conv``, ``depthwise``, ``groups``, ``max``, ``avg`` or ``add``; drawn unless given.
+    kind : ``conv``, ``depthwise``, ``groups``, ``max``, ``avg``, ``add``, or ``windows``, a maximum
+        of windows side by side that cover the plane; drawn unless given.
     most_channels : that the output has.
     signed_input : an input may have negative values.
     """
@@ -55,8 +56,12 @@ def draw_layer(
     stride: tuple[int, int] = tuple(int(v) for v in rng.integers(1, 4, 2))  # type: ignore[assignment]
     if rng.random() < 0.5:
         stride = (1, 1)
-    pooling = kind in ("max", "avg")
-    kernel, padding, out = _window(rng, (height, width), stride, pooling=pooling)
+    pooling = kind in ("max", "avg", "windows")
+    if kind == "windows":
+        kind, kernel, padding = "max", _dividing(rng, (height, width)), (0, 0)
+        stride, out = kernel, (height // kernel[0], width // kernel[1])
+    else:
+        kernel, padding, out = _window(rng, (height, width), stride, pooling=pooling)
     depth, groups = _channels(rng, kind, channels, most_channels)
     shape = (depth, channels // groups, *kernel)
     common: dict[str, Any] = {
@@ -103,9 +108,19 @@ def draw_layer(
 
 
 def draw_graph(
-    rng: np.random.Generator, p: ScnnParams, layers: int, size: int = 12, channels: int = 6
+    rng: np.random.Generator,
+    p: ScnnParams,
+    layers: int,
+    size: int = 12,
+    channels: int = 6,
+    *,
+    windows: bool = False,
 ) -> QuantGraph:
-    """Draw a network: every layer reads one tensor, or several of the same plane, made before."""
+    """Draw a network: every layer reads one tensor, or several of the same plane, made before.
+
+    With ``windows``, most convolutions whose planes can be cut into windows have a maximum of these
+    behind them.
+    """
     shape = (int(rng.integers(1, channels + 1)), *(int(v) for v in rng.integers(1, size + 1, 2)))
     known: dict[str, tuple[int, int, int]] = {INPUT: shape}  # type: ignore[dict-item]
     made: list[QuantConv] = []
@@ -122,6 +137,9 @@ def draw_graph(
         inputs = [(one, known[one]) for one in reads]
         twins = len(reads) > 1 and len({shape for _, shape in inputs}) == 1
         kind = "add" if twins and rng.random() < 0.6 else None
+        even = any(size % 2 == 0 for size in plane)
+        if windows and even and made and made[-1].op == "add" and rng.random() < 0.9:
+            inputs, reads, kind = [(last, known[last])], [last], "windows"
         signed = any(one not in clipped for one in reads)
         layer = draw_layer(rng, f"layer{number}", inputs, p, kind=kind, signed_input=signed)
         if layer.relu:
@@ -129,6 +147,14 @@ def draw_graph(
         made.append(layer)
         known[layer.name] = layer.out_shape
     return QuantGraph(input_shape=known[INPUT], layers=tuple(made), outputs=(made[-1].name,))
+
+
+def _dividing(rng: np.random.Generator, plane: tuple[int, int]) -> tuple[int, int]:
+    """Draw rows and columns of windows that divide a plane's, mostly two of each."""
+    rows, columns = (
+        int(rng.choice([n for n in (1, 2, 2, 2, 2, 3, 4) if size % n == 0])) for size in plane
+    )
+    return rows, columns
 
 
 def _window(

@@ -102,14 +102,14 @@ def test_drawn_layers(name: str) -> None:
 
 
 def test_drawn_networks() -> None:
-    """Several layers in a run, branches, additions, phases for the next layer's stride."""
+    """Several layers in a run, branches, additions, phases, maxima made along."""
     p = _ARRAYS["blocks"]
     trials = []
     seed = 0
     while len(trials) < _NETWORKS:
         rng = np.random.default_rng(1000 + seed)
         seed += 1
-        graph = draw_graph(rng, p, int(rng.integers(2, 6)), size=9)
+        graph = draw_graph(rng, p, int(rng.integers(2, 6)), size=9, windows=len(trials) % 2 > 0)
         try:
             runs = build(graph, p)
         except CompileError:  # too large for 128 accumulators
@@ -117,6 +117,8 @@ def test_drawn_networks() -> None:
         planes = draw_planes(rng, graph.input_shape, 2, p, low=p.min_act)
         trials.append(Trial(f"seed {seed - 1}", graph, runs, planes))
     assert any(len(run.program) > 2 for trial in trials for run in trial.runs)
+    windows = {(one.pool_y, one.pool_x) for one in _passes(trials)}
+    assert windows >= {(1, 1), (1, 2), (2, 1), (2, 2)}
     check_trials(p, trials)
 
 

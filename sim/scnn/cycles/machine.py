@@ -42,9 +42,6 @@ _CONFLICT, _STARVED = int(StallClass.CONFLICT), int(StallClass.STARVED)
 _BARRIER, _HALO, _DRAIN = int(StallClass.BARRIER), int(StallClass.HALO), int(StallClass.DRAIN)
 _BUS = int(StallClass.BUS)
 
-# Cycles after a step of the drain in which the PPU is at work.
-_PPU_STAGES = 6
-
 # Weight FIFO: vectors and headers that came, and blocks that were looked up.
 _COMING, _BLOCKS_IN, _BLOCKS_OUT = 0, 1, 2
 # act_read: directory stage, rest of a channel, word stage. NONE: nothing to multiply.
@@ -107,6 +104,7 @@ def run_pass(
     groups: tuple[int, int, int],
     drain: bool,
     limits: tuple[int, int, int, int, int],
+    ppu_cycles: int,
     latency: int,
     counters: Ints,
     bus: BusWork | None = None,
@@ -126,6 +124,7 @@ def run_pass(
     drain : see ``descriptor_layout``.
     limits : banks, products before a bank, vectors and headers in a weight FIFO, vectors of
         activations that are read ahead.
+    ppu_cycles : after a step of the drain in which the PPU is at work.
     latency : cycles until a stream has its first item, if all beats are there.
     counters : (pes, stall classes); what the multiplier-cycles were spent on is added.
     bus : what the position bus has to do, or None in a pass without it.
@@ -200,7 +199,7 @@ def run_pass(
             drained_at[1, group] = now
         groups_left -= drained
         idle_class = _HALO if halo else _DRAIN if step or busy > 0 else _BARRIER
-        busy = _PPU_STAGES if step else max(0, busy - 1)
+        busy = ppu_cycles if step else max(0, busy - 1)
 
         for stream in range(num_streams):
             if feed is None:

@@ -7,8 +7,12 @@ from numpy.typing import NDArray
 
 from zeroskip.compiler.scnn.run import ScnnDescriptor
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.windows import OUTPUT_CYCLES
 
-__all__ = ["PassTrace", "drain_exchanges", "pe_streams"]
+__all__ = ["PassTrace", "drain_exchanges", "pe_streams", "ppu_cycles"]
+
+_PPU_CYCLES = 6
+"""Cycles in which the PPU is at work on outputs without windows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,12 @@ def pe_streams(params: ScnnParams, descriptor: ScnnDescriptor) -> NDArray[np.int
     return (pe_y >> descriptor.block_y) * across + (pe_x >> descriptor.block_x)
 
 
+def ppu_cycles(descriptor: ScnnDescriptor) -> int:
+    """Count the cycles in which the PPU is at work on outputs, behind their last step."""
+    pooled = max(descriptor.pool_x, descriptor.pool_y) > 1
+    return _PPU_CYCLES + pooled * OUTPUT_CYCLES
+
+
 def drain_exchanges(params: ScnnParams, descriptor: ScnnDescriptor) -> NDArray[np.bool_]:
     """List the steps of the drain of an output channel, whether each fetches neighbours' sums.
 
@@ -54,7 +64,7 @@ def drain_exchanges(params: ScnnParams, descriptor: ScnnDescriptor) -> NDArray[n
     d = descriptor
     y = np.arange(d.ho)
     parts_y = 1 + (y < d.halo_bottom) + (y >= d.ho - d.halo_top)
-    width = params.drain_lanes(d.out_sx) * d.out_sx
+    width = params.drain_lanes(d.out_sx, d.pool_x) * d.out_sx
     found = []
     for a in range(d.out_sy):
         for b in range(d.out_sx):
@@ -62,6 +72,8 @@ def drain_exchanges(params: ScnnParams, descriptor: ScnnDescriptor) -> NDArray[n
             last = np.minimum(first + width, d.wo + b) - d.out_sx
             parts_x = 1 + (first < d.halo_right) + (last >= d.wo - d.halo_left)
             parts = parts_y[a :: d.out_sy, None] * parts_x
+            # The rows of windows side by side follow each other.
+            parts = parts.reshape(-1, d.pool_y, len(first)).swapaxes(1, 2)
             for number in parts.reshape(-1).tolist():
                 found += [False, *[True] * (number - 1)]
     return np.array(found, np.bool_)

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.scnn.run import Channels, PassOutput, ScnnDescriptor, ScnnRun, TileLayout
+from zeroskip.compiler.scnn.run import (
+    Channels,
+    PassOutput,
+    ScnnDescriptor,
+    ScnnRun,
+    TileLayout,
+    written_tile,
+)
 from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.scnn.act_read import ACT_QUEUE_DEPTH
 from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, StallClass
@@ -16,7 +23,7 @@ from zeroskip.sim.scnn.cycles.acts import ActStorage
 from zeroskip.sim.scnn.cycles.bus import BusWork, bus_work, tile_steps, words_of_channels
 from zeroskip.sim.scnn.cycles.feed import Feed, begin_run, end_run, make_feed, settle
 from zeroskip.sim.scnn.cycles.machine import PassWork, run_pass
-from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams
+from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams, ppu_cycles
 from zeroskip.sim.scnn.cycles.references import (
     References,
     Writes,
@@ -246,6 +253,7 @@ class ScnnCycles:
             (descriptor.groups, descriptor.kc, descriptor.kc_last),
             bool(descriptor.drain),  # not 1, for which all would be compiled again
             (p.banks, p.scatter_depth, p.weight_depth, p.block_depth, ACT_QUEUE_DEPTH),
+            ppu_cycles(descriptor),
             _STREAM_LATENCY,
             counters,
             bus,
@@ -327,11 +335,12 @@ def _store(
     whole : the zeros of directory entries beyond the layer's channels, too, as owners send them.
     """
     d = descriptor
+    tile_h, tile_w = written_tile(d)
     layout = TileLayout(
         block_x=d.block_x,
         block_y=d.block_y,
-        tile_h=d.ho,
-        tile_w=d.wo,
+        tile_h=tile_h,
+        tile_w=tile_w,
         sy=d.out_sy,
         sx=d.out_sx,
         y_stride=d.out_y_stride,

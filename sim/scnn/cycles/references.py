@@ -63,6 +63,7 @@ class Writes:
     wiped : accumulators that are set to their initial value before the pass.
     biases : that are read.
     outputs : that are made of sums.
+    compared : outputs of which the maximum of a window is taken.
     words, entries : words of activations, and directory entries, that outputs become.
     """
 
@@ -71,6 +72,7 @@ class Writes:
     wiped: int = 0
     biases: int = 0
     outputs: int = 0
+    compared: int = 0
     words: int = 0
     entries: int = 0
 
@@ -97,12 +99,14 @@ def pass_writes(
     """
     d = descriptor
     channels = ((d.groups - 1) * d.kc + d.kc_last) * d.drain
+    outputs = d.wo * d.ho * channels * params.num_pes
     return Writes(
         beats=beats,
         lookups=int(work.weight_used.sum()),
         wiped=2 * params.accs * params.num_pes * d.wipe,
         biases=channels * (len(work.begin) - 1),
-        outputs=d.wo * d.ho * channels * params.num_pes,
+        outputs=outputs,
+        compared=outputs * (d.pool_x * d.pool_y > 1),
         words=int((-(-counts // params.mult_i)).sum()),
         entries=counts.size,
     )

@@ -79,7 +79,7 @@ def test_an_image_has_a_file_for_every_sram(
     assert set(contents(saved_both)) == others | srams
     manifest = json.loads((saved_both / "manifest.json").read_bytes())
     assert manifest["format"] == "zeroskip-image"
-    assert manifest["schema"] == 7
+    assert manifest["schema"] == 8
     assert [part["engine"] for part in manifest["parts"]] == ["scnn", "eie"]
     assert [part["layers"] for part in manifest["parts"]] == [["conv1", "conv2"], ["fc1", "fc2"]]
     assert manifest["parts"][1]["content"]["placement"] == "placement.npz"

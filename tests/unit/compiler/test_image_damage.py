@@ -115,7 +115,7 @@ def test_a_manifest_that_is_not_json_is_named(saved: Path, text: bytes) -> None:
         load(saved)
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "other", "schema": 7}'])
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "other", "schema": 8}'])
 def test_another_format_is_refused(saved: Path, text: str) -> None:
     (saved / "manifest.json").write_text(text)
     with pytest.raises(
@@ -125,13 +125,13 @@ def test_another_format_is_refused(saved: Path, text: str) -> None:
         load(saved)
 
 
-@pytest.mark.parametrize("schema", [0, 1, 2, 3, 4, 5, 6, "7", None])
+@pytest.mark.parametrize("schema", [0, 1, 2, 3, 4, 5, 6, 7, "8", None])
 def test_another_schema_is_refused(saved: Path, schema: object, edit: Edit) -> None:
     edit(saved, lambda manifest: manifest.update(schema=schema, zeroskip="7.0.1"))
     with pytest.raises(
         ImageError,
         match=rf"manifest.json has schema {schema!r}, written by zeroskip 7.0.1, but zeroskip "
-        r"\S+ reads schema 7: compile the model again$",
+        r"\S+ reads schema 8: compile the model again$",
     ):
         load(saved)
 

@@ -217,6 +217,13 @@ def test_the_compiler_counts_the_steps_of_a_row(mult_i: int, halos: tuple[int, i
                 halo_top=0, halo_bottom=0, out_sx=out_sx, out_sy=1,
             )  # fmt: skip
             assert row_steps(p, wo, halos, out_sx) == len(drain_exchanges(p, descriptor))
+    for pool_x in range(2, mult_i + 1):
+        for wo in range(6 * pool_x, 12 * pool_x, pool_x):
+            pooled = replace(
+                runs[0].program[0], wo=wo, ho=2, halo_left=halos[0], halo_right=halos[1],
+                halo_top=0, halo_bottom=0, pool_x=pool_x, pool_y=2,
+            )  # fmt: skip
+            assert 2 * row_steps(p, wo, halos, 1, pool_x) == len(drain_exchanges(p, pooled))
 
 
 @pytest.mark.parametrize("out_sx", range(1, 8))

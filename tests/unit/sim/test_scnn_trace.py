@@ -25,6 +25,7 @@ from zeroskip.sim.run import quantize, run
 from zeroskip.sim.scnn.cycles.passes import PassTrace, drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
 from zeroskip.sim.scnn.cycles.trace import trace_cnn_image
+from zeroskip.sim.scnn.job import fused_layers
 from zeroskip.sim.trace import write_trace
 
 _P = replace(PRESETS["tiny"], num_streams=4)
@@ -160,9 +161,10 @@ def test_the_sequencer_is_never_without_a_pass(traced: Any) -> None:
         assert one["ts"] + one["dur"] == then["ts"]
     assert passes[-1]["ts"] + passes[-1]["dur"] == result.part("scnn").run_cycles[1].sum()
     assert len(passes) == 2 * sum(len(run.program) for run in image.part("scnn").runs)
+    fused = fused_layers(image.part("scnn"))
     for number, layer in enumerate(image.part("scnn").layers):
         mine = [one for one in passes if one["args"]["layer"] == layer.name]
-        assert mine
+        assert bool(mine) == (number not in fused)
         counters = result.part("scnn").counters[1, number, 0]
         assert sum(one["dur"] for one in mine) * image.part("scnn").params.mults == counters.sum()
         setup = sum(one["dur"] for one in mine if one["name"] == f"setup {layer.name}")

@@ -348,7 +348,8 @@ class Machine:
                                 bias = d["bias_base"] + group * d["kc"] + k
                                 row = self.srams[f"stream_{places[pe][0]}/bias"][bias]
                                 outputs[pe].append(self._finish(d, places[pe], y, x, total, row))
-                    for pe, values in enumerate(outputs):
+                    for pe, every in enumerate(outputs):
+                        values = _largest(every, d["wo"], d["pool_y"], d["pool_x"])
                         self._write(d, self.pes[pe], places[pe], entry, (a, b), values)
                     entry += 1
         return entry
@@ -429,14 +430,15 @@ class Machine:
         values: list[int],
     ) -> None:
         p = self.p
-        columns = -(-(d["wo"] - phase[1]) // d["out_sx"])
+        columns = -(-(d["wo"] // d["pool_x"] - phase[1]) // d["out_sx"])
+        down, across = d["pool_y"] * d["out_sy"], d["pool_x"] * d["out_sx"]
         stored: list[int] = []
         last = -1
         for index, value in enumerate(values):
             v, u = divmod(index, columns)
             position = v * d["out_y_stride"] + u
             run = position - last - 1
-            inside = self._inside(d, place, v * d["out_sy"] + phase[0], u * d["out_sx"] + phase[1])
+            inside = self._inside(d, place, v * down + phase[0], u * across + phase[1])
             beyond = (v + 1) * d["out_y_stride"] - last - 1 > p.max_run and u == columns - 1
             if value or (d["out_dense"] and inside) or run == p.max_run or beyond:
                 stored.append(value & (1 << p.act_bits) - 1 | run << p.act_bits)
@@ -449,6 +451,17 @@ class Machine:
             assert pe.pointer < d["dst_limit"]
             pe.ram[pe.pointer] = sum(one << bits * lane for lane, one in enumerate(lanes))
             pe.pointer += 1
+
+
+def _largest(values: list[int], columns: int, down: int, across: int) -> list[int]:
+    """Take the largest of each window of a tile, whose rows follow each other."""
+    if down == across == 1:
+        return values
+    windows: dict[tuple[int, int], int] = {}
+    for index, value in enumerate(values):
+        at = index // columns // down, index % columns // across
+        windows[at] = max(windows.get(at, value), value)
+    return [windows[at] for at in sorted(windows)]
 
 
 def _convolve(conv: QuantConv, x: NDArray[np.int64], p: ScnnParams) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ from zeroskip.compiler.scnn.place import Placed, Placer
 from zeroskip.compiler.scnn.placement import Placement, block_sizes
 from zeroskip.compiler.scnn.program import build
 from zeroskip.compiler.scnn.schedule import Schedule, Spot, schedule
-from zeroskip.compiler.scnn.segments import Segment, Segments
+from zeroskip.compiler.scnn.segments import Segments
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.scnn.decode import decode
 from zeroskip.sim.scnn.decoded import as_decoded
@@ -70,6 +70,13 @@ def _layer(
     )
 
 
+def _windows(name: str, source: str, shape: tuple[int, int, int]) -> QuantConv:
+    """Make a maximum of windows of 2 x 2 that cover a plane of even rows and columns."""
+    layer = _layer(name, [(source, shape)], shape[0], kernel=2, stride=2, groups=shape[0], op="max")
+    out = shape[0], shape[1] // 2, shape[2] // 2
+    return replace(layer, padding=(0, 0), out_shape=out)
+
+
 @st.composite
 def graphs(draw: st.DrawFn) -> QuantGraph:
     """Draw chains, branches that are read together, additions, poolings, strides and groups."""
@@ -86,7 +93,8 @@ def graphs(draw: st.DrawFn) -> QuantGraph:
     made: list[tuple[str, tuple[int, int, int]]] = []
     for _ in range(draw(st.integers(1, 4))):
         made.clear()
-        kind = draw(st.sampled_from(["conv", "pool", "branch", "add", "depthwise", "groups"]))
+        kinds = ["conv", "pool", "windows", "branch", "add", "depthwise", "groups"]
+        kind = draw(st.sampled_from(kinds))
         channels = sum(shape[0] for _, shape in here)
         outputs, kernel = draw(st.integers(1, 9)), draw(st.sampled_from([1, 3]))
         stride = draw(st.integers(1, 2))
@@ -99,6 +107,10 @@ def graphs(draw: st.DrawFn) -> QuantGraph:
             add([first], outputs, kernel=kernel)
             add([made[-1], first], outputs)
             made[:] = made[-1:]
+        elif kind == "windows" and all(size % 2 == 0 for size in here[0][1][1:]):
+            add(here, outputs, kernel=kernel)
+            layers.append(_windows(f"l{len(layers)}", *made[-1]))
+            made[:] = [(layers[-1].name, layers[-1].out_shape)]
         elif kind == "pool":
             layers.append(
                 _layer(
@@ -138,7 +150,38 @@ def test_constraints_of_runs(graph: QuantGraph, params: ScnnParams) -> None:
     for segment in segments:
         for part in segment.parts:
             _check_places(part.strip.graph, part.placed, params)
-            _check_schedule(part.strip.graph, segment, part.placed, part.schedule, params)
+            _check_schedule(part.strip.graph, part.placed, part.schedule, params)
+
+
+@pytest.mark.parametrize("mult_i", [1, 2, 4])
+@pytest.mark.parametrize("other", [None, "reads", "leaves", "signs"])
+def test_a_convolution_makes_the_pooling_behind_it(other: str | None, mult_i: int) -> None:
+    """Unless others need what is between the two, or a step of the drain has no whole window."""
+    params = replace(PRESETS["tile"], mult_i=mult_i)
+    first = _layer("l0", [(INPUT, (2, 8, 12))], 4, kernel=3)
+    pool = _windows("l1", "l0", first.out_shape)
+    third = _layer("l2", [("l1", pool.out_shape)], 4, kernel=3)
+    layers, outputs = [first, pool, third], ["l2"]
+    if other == "reads":
+        layers.append(_layer("l3", [("l0", first.out_shape)], 2))
+        outputs.append("l3")
+    elif other == "leaves":
+        outputs.append("l0")
+    elif other == "signs":
+        # ReLU of the maximum alone would need one of its own.
+        layers[0] = replace(first, relu=False)
+    graph = QuantGraph((2, 8, 12), tuple(layers), tuple(outputs))
+    runs = build(graph, params)
+    fused = other is None and mult_i > 1
+    passes = {number for run in runs for number in run.passes}
+    assert passes == set(range(len(layers))) - ({1} if fused else set())
+    step, output = runs[0].program[0], runs[0].outputs[0]
+    assert (step.pool_y, step.pool_x) == ((2, 2) if fused else (1, 1))
+    assert output is not None
+    assert output.blocks[0].tensor == ("l1" if fused else "l0")
+    for made, layer in zip(decode(runs, graph, params), graph.layers, strict=True):
+        expected = as_decoded(layer, graph)
+        np.testing.assert_array_equal(made.weight, expected.weight, layer.name)
 
 
 def test_stages_and_slices() -> None:
@@ -169,7 +212,11 @@ def _check_places(graph: QuantGraph, placed: Placed, params: ScnnParams) -> None
     for layer in placed.layers:
         conv, mapping = graph.layers[layer], placed.plans[layer].mapping
         to = placed.place(holding.makes[layer])
-        assert Placement(mapping.block_y, mapping.block_x, mapping.ho, mapping.wo) == to
+        (made,) = (
+            one for one in graph.layers if one.name == holding.tensors[holding.makes[layer]].name
+        )
+        own = Placement(mapping.block_y, mapping.block_x, mapping.ho, mapping.wo)
+        assert to == (own if made is conv else own.pooled(made.stride))
         assert mapping.ho * sizes[0][to.block_y] >= conv.out_shape[1]
         assert mapping.wo * sizes[1][to.block_x] >= conv.out_shape[2]
         assert mapping.y_stride - mapping.wo <= params.max_run
@@ -197,9 +244,7 @@ def _check_places(graph: QuantGraph, placed: Placed, params: ScnnParams) -> None
         )
 
 
-def _check_schedule(
-    graph: QuantGraph, segment: Segment, placed: Placed, order: Schedule, params: ScnnParams
-) -> None:
+def _check_schedule(graph: QuantGraph, placed: Placed, order: Schedule, params: ScnnParams) -> None:
     """Check that each pass reads what is there, and writes where nothing is that is needed."""
     holding = placed.holding
     rows: dict[int, Spot] = {}
@@ -223,7 +268,7 @@ def _check_schedule(
             for at in range(first, first + count)
         )
 
-    made: dict[int, list[range]] = {layer: [] for layer in segment.layers}
+    made: dict[int, list[range]] = {layer: [] for layer in placed.layers}
     for number, tensor in enumerate(holding.tensors):
         owners = placed.owners(number, params)
         words = placed.place(number).words(tensor.stride, params)

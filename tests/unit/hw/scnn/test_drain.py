@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.tiers import simulated
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.drain import Drain
-from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import MOST_POOL, ScnnParams
 from zeroskip.sim.bench.pysim import simulate
 
 P = ScnnParams(banks=8, bank_entries=32, num_biases=64)
@@ -21,7 +21,8 @@ SIZES = [
     ScnnParams(mult_i=4, banks=1, bank_entries=256, num_biases=64),
 ]
 FIELDS = (
-    "valid", "lanes", "addr", "dx", "dy", "x", "y", "first", "last", "row_end", "channel_end"
+    "valid", "lanes", "addr", "dx", "dy", "x", "y", "first", "last", "pool_first", "pool_last",
+    "row_end", "channel_end",
 )  # fmt: skip
 Step = tuple[dict[str, int], int, bool]
 
@@ -35,13 +36,14 @@ def walk(p: ScnnParams, d: dict[str, int]) -> list[list[Step]]:
             for a in range(d["out_sy"]):
                 for b in range(d["out_sx"]):
                     columns = range(b, d["wo"], d["out_sx"])
-                    lanes = p.drain_lanes(d["out_sx"])
+                    lanes = p.drain_lanes(d["out_sx"], d["pool_x"])
                     places = [
-                        (y, columns[first : first + lanes])
-                        for y in range(a, d["ho"], d["out_sy"])
+                        (first_y + row, columns[first : first + lanes], row)
+                        for first_y in range(a, d["ho"], d["out_sy"] * d["pool_y"])
                         for first in range(0, len(columns), lanes)
+                        for row in range(d["pool_y"])
                     ]
-                    for y, xs in places:
+                    for y, xs, row in places:
                         across = [_parts(x, d["wo"], d["halo_right"], d["halo_left"]) for x in xs]
                         parts = [
                             (dx, dy)
@@ -50,16 +52,18 @@ def walk(p: ScnnParams, d: dict[str, int]) -> list[list[Step]]:
                             if any(dx in of_lane for of_lane in across)
                         ]
                         for dx, dy in parts:
-                            row, column = y - dy * d["ho"], xs[0] - dx * d["wo"]
-                            addr = k * d["k_stride"] + d["origin"] + row * d["y_stride"] + column
                             end = (dx, dy) == parts[-1]
+                            down, column = y - dy * d["ho"], xs[0] - dx * d["wo"]
+                            addr = k * d["k_stride"] + d["origin"] + down * d["y_stride"] + column
+                            whole = end and row == d["pool_y"] - 1
                             steps.append((
                                 {
                                     "valid": 1, "addr": addr % p.accs, "dx": dx, "dy": dy,
                                     "lanes": sum((dx in of) << at for at, of in enumerate(across)),
                                     "x": xs[0], "y": y, "first": (dx, dy) == (0, 0), "last": end,
-                                    "row_end": end and xs[-1] == columns[-1],
-                                    "channel_end": end and (y, xs) == places[-1],
+                                    "pool_first": row == 0, "pool_last": row == d["pool_y"] - 1,
+                                    "row_end": whole and xs[-1] == columns[-1],
+                                    "channel_end": end and (y, xs, row) == places[-1],
                                 },
                                 bias + k,
                                 False,
@@ -129,7 +133,7 @@ def run(p: ScnnParams, passes: list[tuple[dict[str, int], list[int]]]) -> None:
 BASE = {
     "groups": 1, "kc": 1, "kc_last": 1, "k_stride": 0, "y_stride": 1, "origin": 0, "wo": 1,
     "ho": 1, "halo_left": 0, "halo_right": 0, "halo_top": 0, "halo_bottom": 0, "out_sx": 1,
-    "out_sy": 1, "bias_base": 0, "drain": 1,
+    "out_sy": 1, "bias_base": 0, "drain": 1, "pool_x": 1, "pool_y": 1,
 }  # fmt: skip
 HALOS = {
     "kc": 2, "kc_last": 2, "k_stride": 63, "y_stride": 7, "origin": 8, "wo": 5, "ho": 4,
@@ -144,6 +148,7 @@ HALOS = {
         BASE | HALOS,
         BASE | HALOS | {"groups": 3, "kc_last": 1, "bias_base": 5},
         BASE | HALOS | {"wo": 6, "out_sx": 2, "out_sy": 4},
+        BASE | HALOS | {"groups": 2, "wo": 6, "pool_x": 2, "pool_y": 2},
         # Every output belongs to three columns and three rows of PEs.
         BASE | {"halo_left": 1, "halo_right": 1, "halo_top": 1, "halo_bottom": 1, "origin": 4,
                 "y_stride": 3, "k_stride": 9, "kc": 3, "kc_last": 3},
@@ -156,8 +161,13 @@ def test_walk(fields: dict[str, int]) -> None:
 
 @st.composite
 def descriptors(draw: st.DrawFn) -> dict[str, int]:
-    out_sx, out_sy = draw(st.integers(1, 4)), draw(st.integers(1, 3))
-    wo, ho = out_sx * draw(st.integers(1, 5)), out_sy * draw(st.integers(1, 3))
+    out_sx, out_sy, pool_x, pool_y = 1, 1, 1, 1
+    if draw(st.booleans()):
+        out_sx, out_sy = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    else:
+        pool_x, pool_y = draw(st.integers(1, MOST_POOL)), draw(st.integers(1, MOST_POOL))
+    wo = out_sx * pool_x * draw(st.integers(1, 5))
+    ho = out_sy * pool_y * draw(st.integers(1, 3))
     left, right = draw(st.integers(0, wo)), draw(st.integers(0, wo))
     top, bottom = draw(st.integers(0, ho)), draw(st.integers(0, ho))
     y_stride = wo + left + right + draw(st.integers(0, 3))
@@ -169,7 +179,7 @@ def descriptors(draw: st.DrawFn) -> dict[str, int]:
         "k_stride": y_stride * (ho + top + bottom),
         "y_stride": y_stride,
         "origin": top * y_stride + left,
-        "wo": wo, "ho": ho, "out_sx": out_sx, "out_sy": out_sy,
+        "wo": wo, "ho": ho, "out_sx": out_sx, "out_sy": out_sy, "pool_x": pool_x, "pool_y": pool_y,
         "halo_left": left, "halo_right": right, "halo_top": top, "halo_bottom": bottom,
         "bias_base": draw(st.integers(0, 9)),
         "drain": draw(st.integers(0, 3)) != 0,
@@ -183,6 +193,8 @@ def test_any_walk(p: ScnnParams, passes: list[dict[str, int]], seed: int) -> Non
     for fields in passes:
         if not fields["drain"]:
             fields["groups"] = 1
+        if fields["pool_x"] > p.drain_lanes(1):
+            fields["pool_x"] = 1
     run(p, [(fields, [rng.choice([0, 0, 1, 5]) for _ in range(3)]) for fields in passes])
 
 

@@ -407,7 +407,8 @@ def test_flush_in_every_cycle(flushed: Callable[[str], Any]) -> None:
                 if ctx.get(dut.group_ready) and not drain:
                     drain = 4
                 step = {"valid": drain > 0, "lanes": 1, "addr": drain, "x": 4 - drain, "first": 1,
-                        "last": 1, "row_end": drain == 1, "channel_end": drain == 1}  # fmt: skip
+                        "last": 1, "pool_first": 1, "pool_last": 1,
+                        "row_end": drain == 1, "channel_end": drain == 1}  # fmt: skip
                 ctx.set(dut.step, step)
                 ctx.set(dut.drained, drain == 1)
                 drain = max(0, drain - 1)
@@ -451,7 +452,7 @@ def test_outputs_go_where_the_descriptor_says(row: int) -> None:
         bench.describe(ctx, 0, work)
         for name, value in {
             "wo": wo, "ho": 1, "full_x": 1, "full_y": 1, "dst_base": base, "dst_word": row,
-            "shift": 1, "out_y_stride": wo,
+            "shift": 1, "out_y_stride": wo, "pool_x": 1, "pool_y": 1,
         }.items():  # fmt: skip
             ctx.set(getattr(dut.control.descriptor, name), value)
         ctx.set(dut.control.start, 1)
@@ -464,6 +465,7 @@ def test_outputs_go_where_the_descriptor_says(row: int) -> None:
                 ctx.set(dut.bias, 1)
                 ctx.set(dut.step, {
                     "valid": 1, "lanes": 1, "addr": 8 * channel + x, "x": x, "first": 1, "last": 1,
+                    "pool_first": 1, "pool_last": 1,
                     "row_end": x == wo - 1, "channel_end": x == wo - 1,
                 })  # fmt: skip
                 await ctx.tick()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.support.tiers import simulated
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.common.formats import bias_word
-from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.params import MOST_POOL, ScnnParams
 from zeroskip.hw.scnn.ppu import NEIGHBOURS, Ppu
 from zeroskip.sim.bench.pysim import simulate
 
@@ -25,6 +25,7 @@ P = ScnnParams(
     act_words=96,
     num_channels=32,
 )
+ENDS = ("first", "last", "pool_first", "pool_last", "channel_end")
 Fields = dict[str, int]
 
 
@@ -88,11 +89,15 @@ def draw_walk(rng: Random, d: Fields) -> list[Any]:
         for a in range(d["out_sy"]):
             for b in range(d["out_sx"]):
                 ys, xs = range(a, d["ho"], d["out_sy"]), range(b, d["wo"], d["out_sx"])
-                for y in ys:
-                    lanes = rng.randint(1, P.mult_i)
-                    for at in range(0, len(xs), lanes):
-                        here = xs[at : at + lanes]
-                        row_end = here[-1] == xs[-1]
+                for first_y in ys[:: d["pool_y"]]:
+                    lanes = d["pool_x"] * rng.randint(1, P.mult_i // d["pool_x"])
+                    places = [
+                        (xs[at : at + lanes], first_y + d["out_sy"] * row, row)
+                        for at in range(0, len(xs), lanes)
+                        for row in range(d["pool_y"])
+                    ]
+                    for here, y, row in places:
+                        row_end = (here, y, row) == places[-1]
                         parts = [(0, 0)]
                         parts += rng.sample(NEIGHBOURS, rng.choice([0, 0, 1, 3]))
                         for dx, dy in parts:
@@ -102,6 +107,8 @@ def draw_walk(rng: Random, d: Fields) -> list[Any]:
                                 "valid": 1, "dx": dx, "dy": dy, "x": here[0], "y": y,
                                 "lanes": there if first else rng.randint(1, there),
                                 "first": int(first), "last": int(last),
+                                "pool_first": int(row == 0),
+                                "pool_last": int(row == d["pool_y"] - 1),
                                 "row_end": int(last and row_end),
                                 "channel_end": int(last and row_end and y == ys[-1]),
                             }  # fmt: skip
@@ -119,6 +126,7 @@ def expect(steps: list[Any], d: Fields, place: tuple[int, int], ram: Ram) -> lis
     outputs: list[int] = []
     lanes: list[list[int]] = []
     rows: list[list[tuple[int, bool]]] = [[]]
+    windows: list[tuple[int, bool]] = []  # the largest so far of each
     limits, there = [], []
     for at, axis, size, pes in zip(place, "xy", ("wo", "ho"), (P.pes_x, P.pes_y), strict=True):
         across, full = 1 << d[f"block_{axis}"], d[f"full_{axis}"]
@@ -136,11 +144,17 @@ def expect(steps: list[Any], d: Fields, place: tuple[int, int], ram: Ram) -> lis
                 if step["lanes"] >> lane & 1:
                     parts.append(sums[lane])
         if step["last"]:
+            if step["pool_first"]:
+                windows = [(P.min_act, True)] * (len(lanes) // d["pool_x"])
             for lane, parts in enumerate(lanes):
                 column = step["x"] + lane * d["out_sx"]
                 inside = column < limits[0] and step["y"] < limits[1]
-                outputs.append(output(parts, bias, d) if inside else 0)
-                rows[-1].append((outputs[-1], inside))
+                made = output(parts, bias, d) if inside else 0
+                of = lane // d["pool_x"]
+                windows[of] = max(windows[of][0], made), inside
+            if step["pool_last"]:
+                outputs += [value for value, _ in windows]
+                rows[-1] += windows
             if step["channel_end"]:
                 ram.channel(channel, rows, d)
                 channel, rows = channel + 1, [[]]
@@ -185,7 +199,7 @@ def check(passes: list[tuple[Fields, list[Any]]], place: tuple[int, int], rng: R
             ctx.set(dut.start, 0)
             for step, bias, own, halos in steps:
                 while rng.random() < 0.2:
-                    ended = {"valid": 0, "lanes": 1, "first": 1, "last": 1, "channel_end": 1}
+                    ended = dict.fromkeys(ENDS, 1) | {"valid": 0, "lanes": 1}
                     ctx.set(dut.step, ended)
                     await ctx.tick()
                 ctx.set(dut.step, step)
@@ -195,7 +209,8 @@ def check(passes: list[tuple[Fields, list[Any]]], place: tuple[int, int], rng: R
                 assert ctx.get(dut.busy)
                 await ctx.tick()
             ctx.set(dut.step, {"valid": 0})
-            for left in range(5, -1, -1):
+            pooled = max(d["pool_x"], d["pool_y"]) > 1
+            for left in range(5 + 2 * pooled, -1, -1):
                 assert ctx.get(dut.busy) == (left > 0)
                 await ctx.tick()
             assert seen == expected
@@ -210,12 +225,16 @@ def check(passes: list[tuple[Fields, list[Any]]], place: tuple[int, int], rng: R
 
 def fields(rng: Random) -> Fields:
     out_sx, out_sy = rng.choice([1, 1, 2]), rng.choice([1, 1, 2])
-    wo, ho = out_sx * rng.randint(1, 4), out_sy * rng.randint(1, 3)
+    pool_x, pool_y = 1, 1
+    if out_sx == out_sy == 1:
+        pool_x, pool_y = rng.randint(1, min(P.mult_i, MOST_POOL)), rng.randint(1, MOST_POOL)
+    wo, ho = out_sx * pool_x * rng.randint(1, 4), out_sy * pool_y * rng.randint(1, 3)
     return {
+        "pool_x": pool_x, "pool_y": pool_y,
         "wo": wo, "ho": ho, "out_sx": out_sx, "out_sy": out_sy,
-        "out_y_stride": wo // out_sx + rng.randint(0, P.max_run),
+        "out_y_stride": wo // out_sx // pool_x + rng.randint(0, P.max_run),
         "full_x": rng.randint(0, 3), "full_y": rng.randint(0, 4),
-        "rem_x": rng.randrange(wo), "rem_y": rng.randrange(ho),
+        "rem_x": rng.randrange(0, wo, pool_x), "rem_y": rng.randrange(0, ho, pool_y),
         "block_x": rng.randrange(4), "block_y": rng.randrange(4),
         "dst_base": rng.randrange(8), "dst_word": rng.randrange(16),
         "dst_limit": P.act_words, "append": rng.randrange(2), "shift": rng.randrange(6),
@@ -244,6 +263,7 @@ def test_missing_neighbours(place: tuple[int, int]) -> None:
     rng = Random(str(place))
     d = fields(rng) | {
         "wo": 4, "ho": 4, "out_sx": 1, "out_sy": 1, "out_y_stride": 5, "full_x": 2, "full_y": 2,
+        "pool_x": 1, "pool_y": 1,
         "block_x": 1, "block_y": 1, "shift": 0, "activation": 0, "maximum": 0, "append": 0,
     }  # fmt: skip
     steps = []
@@ -253,7 +273,7 @@ def test_missing_neighbours(place: tuple[int, int]) -> None:
             last = int(part == neighbour)
             step = {
                 "valid": 1, "lanes": 1, "dx": part[0], "dy": part[1], "x": x, "y": y,
-                "first": 1 - last, "last": last,
+                "first": 1 - last, "last": last, "pool_first": 1, "pool_last": 1,
                 "row_end": int(last and x == 3), "channel_end": int(last and at == 15),
             }  # fmt: skip
             steps.append((step, 0, [1] * P.mult_i, [[9] * P.mult_i] * 8))
@@ -266,6 +286,7 @@ def test_no_room(base: int) -> None:
     rng = Random(base)
     d = fields(rng) | {
         "wo": 16, "ho": 4, "out_sx": 1, "out_sy": 1, "out_y_stride": 16, "full_x": 9, "full_y": 9,
+        "pool_x": 1, "pool_y": 1,
         "dst_base": base, "append": 0, "out_dense": 1,
     }  # fmt: skip
     steps = []
