@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.engine import Order, SramData
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
+from zeroskip.compiler.scnn.fill import dense_rows
 from zeroskip.compiler.scnn.memory_layout import count_beats, layouts_of_rows, memory_layouts
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, TileLayout
 from zeroskip.compiler.system.moves import (
@@ -111,7 +112,7 @@ def _in_order(memory: "_Memory", runs: Sequence[ScnnRun], folder: str) -> list[M
             if kind != "weights" and len(sram.words)
         ]
         moves += memory.bring(name, run.loads)
-        moves.append(Run(takes=bool(run.loads)))
+        moves.append(Run(takes=bool(run.loads), beside=memory.always_holds(run.loads)))
         # They come while this run is under way, as far as there is room.
         moves += streams[number + 1] if number + 1 < len(runs) else ()
         moves += memory.fetch(name, run.stores)
@@ -219,6 +220,14 @@ class _Memory:
                 yield RowsIn(tensor, 0, self._rows(tensor), beats)
                 base += count * layout.sy * layout.sx
                 begun = True
+
+    def always_holds(self, loads: Sequence[ActLoad]) -> bool:
+        """Say whether there are loads, and room for whatever the last of them brings."""
+        if not loads:
+            return False
+        load = loads[-1]
+        entries = load.each(sum(1 for _ in self._blocks(load.layout)))
+        return load.limit - load.word >= dense_rows(load.layout, entries, self._p)
 
     def fetch(self, run: str, stores: Sequence[ActStore]) -> Iterator[Move]:
         """Give the moves that store a run's outputs to memory; see :meth:`bring` for ``run``."""

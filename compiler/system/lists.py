@@ -91,7 +91,7 @@ def command_list(
                 )
             case _:
                 alone = number in in_place
-                waits = loaded[number] or alone or not move.takes
+                waits = (loaded[number] or alone or not move.takes) and not move.beside
                 # A run writes the destination file from its first drain on.
                 outputs = Wait.OUTPUTS if destination.get(number) else Wait(0)
                 loaded[number] = destination[number] = coming[number] = False

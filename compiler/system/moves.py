@@ -81,11 +81,14 @@ class Run:
     ----------
     takes : the rows that came in last become the source; else it goes on with what it has.
     begins : of a recurrent network, whose runs are steps: a sequence begins.
+    beside : of an engine whose inputs lie in RAMs that a run uses: it may begin with the last
+        INPUT before it, which always finds room, and waits by itself for what comes.
     engine : its number.
     """
 
     takes: bool
     begins: bool = False
+    beside: bool = False
     engine: int = 0
 
 

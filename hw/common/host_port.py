@@ -50,6 +50,7 @@ def serve_host(
     version: int,
     lost: Value | None = None,
     held: Value | None = None,
+    beside: Value | None = None,
     reads: int = 1,
 ) -> None:
     """Take commands one by one: a write per cycle, and as many reads as may be on their way.
@@ -71,6 +72,7 @@ def serve_host(
     version : read from ``Control.VERSION``.
     lost : read from ``Control.STATUS`` as ``StatusBit.LOST``.
     held : the command at the port waits, too.
+    beside : the command at the port does not wait for a run.
     reads : reads that have been taken and not answered, at most.
     """
     command: Any = array.cmd.payload.command
@@ -81,6 +83,8 @@ def serve_host(
     at_rest = (command.space == CONTROL_SPACE) | ~(array.running | was_running)
     if held is not None:
         at_rest &= ~held
+    if beside is not None:
+        at_rest |= beside
     m.submodules.answers = waiting = Queue(array.rsp.payload.shape(), reads, head=True)
     fetched, late, late_pe = take_commands(
         m, array.cmd, array.rsp, waiting, (host, host_pe, host_valid), at_rest, reads

@@ -15,17 +15,20 @@ __all__ = ["ActRam"]
 class ActRam(wiring.Component):
     """The paper's IARAM and OARAM in one (SCNN, section IV), which is read and written at a time.
 
-    Where a pass writes nothing must be that it reads.
+    Where a pass writes nothing must be that it reads. While activations are ``loading``, the host
+    writes entries of the directory in ascending order, each behind the words that it names; a run
+    may have begun, and does not read an entry that is ``absent``.
 
     Members
     -------
     directory_en, directory_row, directory : In, In, Out, read the directory; the answer comes in
         the next cycle and stays until the next read.
+    absent : Out, the entry of ``directory_row`` has not come.
+    loading : In, see above.
     word_en, word_row, word : In, In, Out, read a word, likewise.
     act_write, act_addr, act_data : In, write a word.
     dir_write, dir_addr, dir_data : In, write to the directory.
-    host_act, host_dir : In, a host command is for the RAM, or for the directory. Only while no run
-        is under way.
+    host_act, host_dir : In, a host command is for the RAM, or for the directory; see above.
     host_write, host_addr, host_data : In, the command.
     host_answer : Out, what a command to the space read in the cycle before.
     """
@@ -33,6 +36,8 @@ class ActRam(wiring.Component):
     directory_en: Signal
     directory_row: Signal
     directory: data.View
+    absent: Signal
+    loading: Signal
     word_en: Signal
     word_row: Signal
     word: data.View
@@ -55,6 +60,8 @@ class ActRam(wiring.Component):
             "directory_en": In(1),
             "directory_row": In(p.channel_bits),
             "directory": Out(directory_layout(p)),
+            "absent": Out(1),
+            "loading": In(1),
             "word_en": In(1),
             "word_row": In(p.act_addr_bits),
             "word": Out(act_word_layout(p)),
@@ -93,6 +100,13 @@ class ActRam(wiring.Component):
         )
         answer_dir = Signal()
         m.d.sync += answer_dir.eq(self.host_dir)
+        # Behind the last entry that has been loaded.
+        loaded = Signal(p.channel_bits + 1)
+        with m.If(~self.loading):
+            m.d.sync += loaded.eq(0)
+        with m.Elif(self.host_dir & self.host_write):
+            m.d.sync += loaded.eq(self.host_addr[: p.channel_bits] + 1)
+        m.d.comb += self.absent.eq(self.loading & (self.directory_row >= loaded))
         m.d.comb += [
             self.word.eq(word),
             self.directory.eq(directory),
@@ -115,9 +129,11 @@ class ActRam(wiring.Component):
         write_en, write_row, write_data = write
         m.submodules[f"{name}_rows"] = rows = sram(Shape.cast(layout), depth, f"{name}_rows")
         reads, writes = rows.read_port(), rows.write_port()
+        # A run reads while the host writes, but neither writes nor reads with it.
+        host_reads = host & ~self.host_write
         m.d.comb += [
-            reads.en.eq(read_en | (host & ~self.host_write)),
-            reads.addr.eq(Mux(host, self.host_addr, read_row)),
+            reads.en.eq(read_en | host_reads),
+            reads.addr.eq(Mux(host_reads, self.host_addr, read_row)),
             writes.en.eq(write_en | (host & self.host_write)),
             writes.addr.eq(Mux(host, self.host_addr, write_row)),
             writes.data.eq(Mux(host, self.host_data, write_data.as_value())),

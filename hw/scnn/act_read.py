@@ -72,6 +72,7 @@ class ActRead(wiring.Component):
     needed : Out, number of the first weight vector that is not done with.
     directory_en, directory_row, directory : read the directory; answer in the next cycle
         and until the next read.
+    absent : In, the entry of ``directory_row`` has not come; who asks for it waits.
     word_en, word_row, word : read the activation RAM, likewise.
     send, receive : ``Out``, ``In(stream(bus_word_layout))``, the bus, if the array has one.
     bus_busy : Out, words of the pass are on their way.
@@ -86,6 +87,7 @@ class ActRead(wiring.Component):
     directory_en: Signal
     directory_row: Signal
     directory: data.View
+    absent: Signal
     word_en: Signal
     word_row: Signal
     word: data.View
@@ -108,6 +110,7 @@ class ActRead(wiring.Component):
             "directory_en": Out(1),
             "directory_row": Out(params.channel_bits),
             "directory": In(directory_layout(params)),
+            "absent": In(1),
             "word_en": Out(1),
             "word_row": Out(params.act_addr_bits),
             "word": In(act_word_layout(params)),
@@ -134,13 +137,21 @@ class ActRead(wiring.Component):
         if p.act_fifo_words:
             self._connect_bus(m, fetch, words, needed)
         else:
-            connect(m, flipped(self.i), fetch.i)
+            self._fetch(m, fetch, self.i)
             connect(m, fetch.o, wiring.flipped(words))
             m.d.comb += needed.eq(fetch.needed)
         self._place(m, words, queue.i)
         connect(m, queue.o, flipped(self.o))
         m.d.comb += self.needed.eq(Mux(queue.o.valid, queue.o.payload.place.number, needed))
         return m
+
+    def _fetch(self, m: Module, fetch: ActFetch, blocks: Any) -> None:
+        """Have the channels of blocks fetched, each once it is there."""
+        m.d.comb += [
+            fetch.i.payload.eq(blocks.payload),
+            fetch.i.valid.eq(blocks.valid & ~self.absent),
+            blocks.ready.eq(fetch.i.ready & ~self.absent),
+        ]
 
     def _connect_bus(self, m: Module, fetch: ActFetch, words: Any, needed: Signal) -> None:
         """Let what is fetched go to the bus in passes that have it, and words come from there."""
@@ -162,10 +173,8 @@ class ActRead(wiring.Component):
             fifo.header.payload.eq(self.i.payload),
         ]
         with m.If(d.bus):
+            self._fetch(m, fetch, send.o)
             m.d.comb += [
-                fetch.i.payload.eq(send.o.payload),
-                fetch.i.valid.eq(send.o.valid),
-                send.o.ready.eq(fetch.i.ready),
                 send_queue.i.valid.eq(fetch.o.valid),
                 fetch.o.ready.eq(send_queue.i.ready),
                 fifo.header.valid.eq(self.i.valid),
@@ -177,10 +186,8 @@ class ActRead(wiring.Component):
                 needed.eq(self.next_block),
             ]
         with m.Else():
+            self._fetch(m, fetch, self.i)
             m.d.comb += [
-                fetch.i.payload.eq(self.i.payload),
-                fetch.i.valid.eq(self.i.valid),
-                self.i.ready.eq(fetch.i.ready),
                 words.payload.eq(fetch.o.payload),
                 words.valid.eq(fetch.o.valid),
                 fetch.o.ready.eq(words.ready),

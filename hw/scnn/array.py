@@ -62,6 +62,8 @@ class ScnnArray(wiring.Component):
         see ``readable_rows`` and ``StatusBit.BAD_READ``.
     cmd_<n>, rsp_<n> : the port of each unit that moves planes but the first, which works at the
         host's: see :class:`.PlanePort`. While one has a command, the host has none.
+    loading : In, activations come in through these ports, and go on doing so beside a run: it waits
+        for entries of directories that have not come, and makes outputs once all have.
     running : Out, a run or a clearing is under way.
     lost : Out, outputs of the last run found no room.
     out_valid, out_pass, out_lanes, out_data : Out, outputs as they leave the PEs' arithmetic: the
@@ -72,6 +74,7 @@ class ScnnArray(wiring.Component):
     weights: stream.Interface
     cmd: stream.Interface
     rsp: stream.Interface
+    loading: Signal
     running: Signal
     lost: Signal
     out_valid: Signal
@@ -93,6 +96,7 @@ class ScnnArray(wiring.Component):
                     (f"rsp_{unit}", Out(stream.Signature(host_bits(params)))),
                 )
             },
+            "loading": In(1),
             "running": Out(1),
             "lost": Out(1),
             "out_valid": Out(1),
@@ -118,7 +122,8 @@ class ScnnArray(wiring.Component):
         ppu_busy = Signal(p.num_pes)
         overflow = Signal(p.num_pes)
         output_lanes = [Signal(p.mult_i, name=f"output_lanes_{pe}") for pe in range(p.num_pes)]
-        draining = Signal()
+        draining, loading = Signal(), Signal()
+        m.d.sync += loading.eq(self.loading)
         bus_busy = Signal(p.num_pes)
         bus_ports = self._make_bus(m, sequencer, bus_busy)
         sums = p.mult_i * p.acc_bits
@@ -149,6 +154,7 @@ class ScnnArray(wiring.Component):
                 o_group_ready=group_ready[pe],
                 i_drained=drain.drained,
                 i_draining=draining,
+                i_loading=loading,
                 i_step=drain.step.as_value(),
                 i_bias=listeners.pe_biases[pe],
                 o_halo_out=halos[pe],
@@ -165,7 +171,8 @@ class ScnnArray(wiring.Component):
         m.d.comb += [
             drain.descriptor.eq(c.descriptor),
             drain.start.eq(c.start),
-            drain.ready.eq(group_ready.all()),
+            # Outputs would go to the activation RAMs in the cycles in which inputs do.
+            drain.ready.eq(group_ready.all() & ~loading),
             # All PEs make the same outputs in the same cycles.
             draining.eq(drain.step.valid | ppu_busy[0]),
             # PEs may have dropped the last blocks before all of their weights have come, and have
@@ -177,6 +184,7 @@ class ScnnArray(wiring.Component):
             self.out_lanes.eq(output_lanes[0]),
             self.out_pass.eq(c.number),
         ]
+        space: Any = self.cmd.payload.command.space
         serve_host(
             m,
             self,
@@ -188,6 +196,7 @@ class ScnnArray(wiring.Component):
             readable=readable_rows(p),
             version=VERSION,
             lost=sequencer.overflow,
+            beside=self.loading & ((space == Space.ACT) | (space == Space.DIRECTORY)),
             reads=HOST_READS,
         )
         write = host_valid & host.write

@@ -43,6 +43,7 @@ class ScnnPe(wiring.Component):
     group_ready : Out, a finished set of accumulators waits to be drained.
     drained : In, it has been.
     draining : In, the array's drain is at work, for the counters.
+    loading : In, see :class:`.ActRam`.
     step, bias : In, step of the drain in this cycle, and bias of its output channel.
     halo_out : Out, the accumulators that were read by the step of the cycle before, a lane each.
     halo_in : In, ``halo_out`` of the neighbours (dx, dy) = (-1, -1), (0, -1), (1, -1), (-1, 0),
@@ -53,7 +54,8 @@ class ScnnPe(wiring.Component):
         PEs, up to I a cycle.
     send, receive : ``Out``, ``In(stream(bus_word_layout))``, the position bus, if there is one.
     bus_busy : Out, words of the pass are on their way to this PE.
-    host, host_en : In, a host command for this PE; only while there is no run.
+    host, host_en : In, a host command for this PE; while there is a run, only writes of activations
+        that it waits for.
     host_data : Out, answer to a command that read in the cycle before.
     """
 
@@ -64,6 +66,7 @@ class ScnnPe(wiring.Component):
     group_ready: Signal
     drained: Signal
     draining: Signal
+    loading: Signal
     step: data.View
     bias: Signal
     halo_out: data.View
@@ -93,6 +96,7 @@ class ScnnPe(wiring.Component):
             "group_ready": Out(1),
             "drained": In(1),
             "draining": In(1),
+            "loading": In(1),
             "step": In(step_layout(p)),
             "bias": In(acc),
             "halo_out": Out(sums),
@@ -200,6 +204,8 @@ class ScnnPe(wiring.Component):
         m.d.comb += [
             ram.directory_en.eq(acts.directory_en),
             ram.directory_row.eq(acts.directory_row),
+            ram.loading.eq(self.loading),
+            acts.absent.eq(ram.absent),
             ram.word_en.eq(acts.word_en),
             ram.word_row.eq(acts.word_row),
             ram.act_write.eq(ppu.act_write),

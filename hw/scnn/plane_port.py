@@ -18,7 +18,7 @@ class PlanePort(wiring.Component):
     Members
     -------
     cmd : ``In(stream(command_layout))``, to the spaces ACT and DIRECTORY of the unit's PEs, which
-        is not looked at; only while no run is under way.
+        is not looked at; while a run is under way, only writes of what it waits for.
     rsp : ``Out(stream(host_bits))``, an answer to each that reads.
     host, pe, valid : Out, the command in hand, the PE that it is for, and whether it is new.
     late_pe : Out, of the command before.

@@ -62,8 +62,8 @@ class ScnnUnit(EngineUnit):
     """The SCNN array as an instance of its Verilog module, and its planes' units.
 
     INPUT compresses a plane into the activation RAMs, and OUTPUT reads one. As both use RAMs that a
-    run uses, an OUTPUT is to wait for the engine, and a START and an OUTPUT for INPUT
-    (:class:`.Wait`).
+    run uses, an OUTPUT is to wait for the engine and for INPUT (:class:`.Wait`). So is a START for
+    an INPUT that may not find room; for another it waits as long as its passes need.
 
     Parameters
     ----------
@@ -149,6 +149,7 @@ class ScnnUnit(EngineUnit):
             ARRAY_MODULE,
             i_clk=ClockSignal(),
             i_rst=ResetSignal(),
+            i_loading=port.in_busy,
             i_weights__payload=port.weights.payload,
             i_weights__valid=port.weights.valid,
             o_weights__ready=port.weights.ready,
@@ -257,12 +258,15 @@ class ScnnUnit(EngineUnit):
         of_planes = (command.space == PLANE_IN) | (command.space == PLANE_OUT)
         # What the array says of the command that it is given would come late. Of those that are not
         # for its control space it is known: no unit asks for more than may be on their way, and all
-        # is answered before it is done.
+        # is answered before it is done. What loads planes works beside a run.
         was_running = Signal()
         m.d.sync += was_running.eq(port.running)
-        m.d.comb += cmd.ready.eq(~(port.running | was_running))
+        loading = Cat(one.busy for one in load).any()
+        m.d.comb += cmd.ready.eq(~(port.running | was_running) | loading)
         of_control = command.space == CONTROL_SPACE
-        with m.If(Cat(one.busy for one in load).any()):
+        # A run begins while its input comes in.
+        told = port.cmd.valid & of_control
+        with m.If(loading & ~told):
             connect(m, load[0].cmd, flipped(cmd))
         with m.Elif(Cat(one.busy for one in read).any()):
             connect(m, read[0].cmd, flipped(cmd))

@@ -13,13 +13,19 @@ from zeroskip.hw.system.jobs import failure_layout, job_layout
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.hw.system.read_dma import read_beat_layout
 
-__all__ = ["FEED_TAG", "JOBS", "Feed"]
+__all__ = ["FEED_TAG", "JOBS", "WEIGHTS_BESIDE", "Feed"]
 
 FEED_TAG = 2
 """Of the requests for beats that an engine takes while it is at work."""
 
 JOBS = 2
 """WEIGHTS that wait, at most, besides the one at work."""
+
+
+WEIGHTS_BESIDE = 256
+"""Beats of weights that are asked for while an INPUT is at work whose beats its engine asks for,
+counted from the engine's last command on: what a run needs that begins with it. More would delay
+the INPUT, for which the run waits."""
 
 
 class Feed(wiring.Component):

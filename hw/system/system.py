@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from zeroskip.hw.common.control import CONTROL_SPACE, Control
 from zeroskip.hw.system.axi import AxiLite, AxiRead, AxiWrite
 from zeroskip.hw.system.check import Check
-from zeroskip.hw.system.feed import FEED_TAG, Feed
+from zeroskip.hw.system.feed import FEED_TAG, WEIGHTS_BESIDE, Feed
 from zeroskip.hw.system.fetch import FETCH_TAG, Fetch
 from zeroskip.hw.system.gearbox import Gearbox
 from zeroskip.hw.system.jobs import Engine
@@ -152,7 +152,8 @@ class System(wiring.Component):
         ]
         feed = self._add_feed(m, streaming[0], check, sequence) if streaming else None
         asking = [port for port, engine in zip(ports, engines, strict=True) if engine.asks]
-        self._join_reads(m, fetch, load, feed, asking[0] if asking else None, reads)
+        told = Cat(one.valid for one in sequence.control).any()
+        self._join_reads(m, fetch, load, feed, asking[0] if asking else None, told, reads)
         for number, port in enumerate(ports):
             self._join_load(m, number, port, load)
             self._join_commands(m, number, port, sequence, load)
@@ -203,14 +204,30 @@ class System(wiring.Component):
         load: Load,
         feed: Feed | None,
         asking: Any,
+        told: Value,
         reads: ReadDma,
     ) -> None:
         """Put requests in a line, and give beats to whoever asked for them.
 
-        ``asking``: the port of the engine that asks for its beats itself.
+        ``asking``: the port of the engine that asks for its beats itself; ``told``: an engine gets
+        a command.
         """
         request, asked = reads.request, None if asking is None else asking.in_request
         free = ~request.valid | request.ready
+        # Bursts of weights would have an INPUT wait, which runs wait for. What a run needs that
+        # begins with it comes nevertheless.
+        may_feed, weights = Signal(), Signal()
+        if feed is not None:
+            granted = Signal(range(WEIGHTS_BESIDE + self._p.burst_beats))
+            beside = granted < WEIGHTS_BESIDE
+            m.d.comb += [
+                may_feed.eq(beside | (Const(1, 1) if asking is None else ~asking.in_busy)),
+                weights.eq(feed.request.valid & may_feed),
+            ]
+            with m.If(told):
+                m.d.sync += granted.eq(0)
+            with m.Elif(feed.request.valid & feed.request.ready & beside):
+                m.d.sync += granted.eq(granted + feed.request.payload.beats)
         m.d.comb += [
             fetch.request.ready.eq(free),
             load.request.ready.eq(free & ~fetch.request.valid),
@@ -232,19 +249,16 @@ class System(wiring.Component):
                         request.payload.tag.eq(LOAD_TAG),
                     ]
         if asked is not None:
-            others = fetch.request.valid | load.request.valid
+            others = fetch.request.valid | load.request.valid | weights
             m.d.comb += asked.ready.eq(free & ~others)
         for_feed: Value = Const(0, 1)
         if feed is not None:
             others = fetch.request.valid | load.request.valid
-            if asking is not None:
-                # Bursts of weights would have an INPUT wait, which runs wait for.
-                others |= asking.in_busy
-            with m.If(free & feed.request.valid & ~others):
+            with m.If(free & weights & ~others):
                 m.d.sync += [request.valid.eq(1), request.payload.eq(feed.request.payload)]
             for_feed = reads.o.payload.tag == FEED_TAG
             m.d.comb += [
-                feed.request.ready.eq(free & ~others),
+                feed.request.ready.eq(free & may_feed & ~others),
                 feed.i.payload.eq(reads.o.payload),
                 feed.i.valid.eq(reads.o.valid & for_feed),
             ]

@@ -60,7 +60,7 @@ class ScnnHost(HostPort):
         self._params = params
         self._beat, self._beat_valid = dut.weights__payload, dut.weights__valid
         self._beat_ready = dut.weights__ready
-        self._beat.value = self._beat_valid.value = 0
+        self._beat.value = self._beat_valid.value = dut.loading.value = 0
         self._feeding: Task[None] | None = None
         self.weights = np.zeros((0, 1), np.uint64)
 

@@ -70,7 +70,7 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
                 )
             known[key] = found[:spent], words
         slots, words = known[key]
-        walks.append((slots, words if fetched else move.room[pe : pe + 1]))
+        walks.append((slots, words if fetched else np.array([pe, move.room[pe]])))
     # A PE of another unit takes a step.
     others = (np.zeros(0, np.uint8), np.array([FOREIGN])) if fetched else (np.zeros(1, np.uint8),)
     units: list[UnitTransfer] = []
@@ -92,6 +92,9 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
         group=params.mult_i,
         ahead=ROWS_AHEAD,
         beats=BEATS_AHEAD,
+        pes=params.num_pes,
+        base=plane["base"],
+        entries=plane["channels"],
     )
 
 

@@ -15,7 +15,11 @@ from zeroskip.hw.system.formats import Op
 from zeroskip.sim.system.questions import QUESTIONS, begin_questions, give
 from zeroskip.sim.system.transfer import InSlot
 
-__all__ = ["ASKED", "ask", "begin", "busy", "offers", "pack", "reads", "unpack"]
+__all__ = ["ASKED", "COMES", "ask", "begin", "busy", "offers", "pack", "reads", "unpack"]
+
+COMES = 2
+"""Cycles from the one in which a directory entry of an INPUT is offered to the array, until what
+reads it sees that it is there."""
 
 _INPUT = Op.INPUT.value
 _VALUE, _FIRST, _SECOND, _ENDS, _PE = (int(slot) for slot in InSlot)
@@ -32,6 +36,8 @@ ASKED = np.dtype([
     # Of an INPUT: what the step before and the one before that make, words that there is room for,
     # whether the word is written already, and whether another waits.
     *((name, "i8") for name in ("coming", "writes", "room")),
+    # The PE that these are of, and how many of its directory entries have been written.
+    *((name, "i8") for name in ("pe", "entry")),
     *((name, "?") for name in ("wrote", "waits")),
     # Of an OUTPUT: see :mod:`.questions`; values that wait to be put into beats, and how many of
     # them are there already.
@@ -141,25 +147,42 @@ def _move(a: Any, rows: Rows, comes: bool, goes: bool, most: int) -> tuple[int, 
 
 
 @njit(cache=True)
-def unpack(a: Any, rows: Rows, slots: Slots, tiles: Rows, beat: bool) -> bool:
-    """Take activations of an INPUT out of the beat in hand; return whether the beat is used up."""
+def unpack(
+    a: Any, rows: Rows, slots: Slots, tiles: Rows, came: Rows, beat: bool, now: int, free: bool
+) -> bool:
+    """Take activations of an INPUT out of the beat in hand; return whether the beat is used up.
+
+    Parameters
+    ----------
+    a, rows, slots, tiles : of the unit, see :class:`.UnitTransfer`.
+    came : (pes, entries) gets the cycles from which directory entries are seen.
+    beat : there is a beat in hand.
+    now : the cycle.
+    free : the array takes what is written in it.
+    """
     inside = a.level > 0 and rows[a.head, 4] > 0
     comes = a.level > 0 and (beat or not inside)
     writes = (a.waits or a.writes & _FIRST > 0) and a.room > 0
-    still = writes and a.writes & _ENDS > 0 and not a.wrote
+    ends = a.writes & _ENDS > 0
+    held = (writes or ends) and not free
+    still = held or (writes and ends and not a.wrote)
     working = a.slot < a.slots_end and not still
     takes = working and bool(slots[a.slot] & _VALUE)
     count, drops = _move(a, rows, comes, takes, a.group)
     goes = working and (count > 0 or not takes)
-    a.wrote = still
+    if not held:
+        a.wrote = still
     if not still:
+        if ends:
+            came[a.pe, a.entry] = now + COMES
+            a.entry += 1
         a.room -= writes
         a.waits = a.writes & (_FIRST if a.waits else _SECOND) > 0
         a.writes, a.coming = a.coming, slots[a.slot] if goes else 0
     if goes and slots[a.slot] & _PE:
         # What the PE before writes has been written.
-        a.room = tiles[a.tile]
-        a.tile += 1
+        a.pe, a.room, a.entry = tiles[a.tile], tiles[a.tile + 1], 0
+        a.tile += 2
     a.slot += goes
     return drops and inside
 

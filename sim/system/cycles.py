@@ -303,7 +303,9 @@ class _Chip:
     def _begun(self) -> list[int]:
         """Return the engines whose runs are to be counted."""
         state: Any = self._units[0]
-        row = state["at_job"] if state["at_work"] and state["is_row"] else -2
+        at = state["at_job"]
+        waits = state["at_work"] and state["is_row"] and not self._states[1]["asks"][at]
+        row = at if waits else -2
         return [
             engine
             for engine in range(len(self._models))
@@ -381,7 +383,7 @@ def _transfers(
     rows: list[NDArray[np.int64]] = [np.zeros((0, ROW_FIELDS), np.int64)]
     slots: list[NDArray[np.uint8]] = [np.zeros(0, np.uint8)]
     tiles: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
-    ends = np.zeros(3, np.int64)
+    ends, pes = np.zeros(3, np.int64), 0
     for job, command in zip(jobs, commands, strict=True):
         if not _asks(command):
             continue
@@ -396,4 +398,7 @@ def _transfers(
         job["units"], job["step"], job["lanes"] = len(found.units), found.step, found.lanes
         job["group"], job["rows_ahead"] = found.group, found.ahead
         job["beats_ahead"] = found.beats
-    return asked_state(np.concatenate(rows), np.concatenate(slots), np.concatenate(tiles))
+        job["base"], job["entries"] = found.base, found.entries
+        pes = max(pes, found.pes)
+    came = pes, int(jobs["entries"].max(initial=0))
+    return asked_state(np.concatenate(rows), np.concatenate(slots), np.concatenate(tiles), came)

@@ -69,8 +69,8 @@ class UnitTransfer:
         to the last beat's end of values; whether these beats are there at all.
     slots : (m,) uint8, its steps: of an INPUT :class:`InSlot`, of an OUTPUT :class:`OutSlot`.
     tiles : (k,) int64, of an OUTPUT, of each PE: its channels, and the words of each, or that it is
-        :data:`FOREIGN`. Of an INPUT, of each PE, the words that there is room for; others are not
-        written.
+        :data:`FOREIGN`. Of an INPUT, of each PE, its number, and the words that there is room for;
+        others are not written.
     """
 
     rows: NDArray[np.int64]
@@ -91,6 +91,7 @@ class Transfer:
     group : values that are moved in a cycle at most.
     ahead : rows that are asked for, and not read or written yet, at most.
     beats : of each unit, that wait at most.
+    pes, base, entries : of an INPUT, PEs, and the directory entries that each of them gets.
     """
 
     units: tuple[UnitTransfer, ...]
@@ -99,3 +100,6 @@ class Transfer:
     group: int
     ahead: int
     beats: int
+    pes: int = 0
+    base: int = 0
+    entries: int = 0

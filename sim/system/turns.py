@@ -21,6 +21,7 @@ __all__ = [
     "ask_units",
     "asked_state",
     "begin_units",
+    "entry_came",
     "gives_beat",
     "next_row",
     "pack_units",
@@ -42,19 +43,24 @@ _TURNS = np.dtype([
     # Rows that were asked for: a ring of whose they are, and of their beats; how many beats of the
     # oldest have moved.
     *((name, "i8") for name in ("first", "level", "moved")),
+    # Of an INPUT, the directory entries that each PE gets.
+    *((name, "i8") for name in ("base", "entries")),
     ("unit", "i8", (MOST_UNITS * _ROWS,)),
     ("beats", "i8", (MOST_UNITS * _ROWS,)),
 ])
 
-AskedState = tuple[NDArray[np.void], NDArray[np.void], Rows, Slots, Rows]
-"""Turns and units of INPUT and then of OUTPUT; rows, slots and tiles of all transfers."""
+AskedState = tuple[NDArray[np.void], NDArray[np.void], Rows, Slots, Rows, Rows]
+"""Turns and units of INPUT and then of OUTPUT; rows, slots and tiles of all transfers; of an INPUT,
+from which cycle each directory entry of each PE is there."""
+
+_NEVER = 1 << 62
 
 
-def asked_state(rows: Rows, slots: Slots, tiles: Rows) -> AskedState:
-    """Return units after a reset."""
+def asked_state(rows: Rows, slots: Slots, tiles: Rows, came: tuple[int, int]) -> AskedState:
+    """Return units after a reset; ``came``: PEs, and the most entries that each gets."""
     turns = np.zeros(2, _TURNS)
     turns["units"] = 1
-    return turns, np.zeros((2, MOST_UNITS), ASKED), rows, slots, tiles
+    return turns, np.zeros((2, MOST_UNITS), ASKED), rows, slots, tiles, np.full(came, _NEVER)
 
 
 @njit(cache=True)
@@ -62,6 +68,9 @@ def begin_units(asked: AskedState, way: int, job: Any) -> None:
     """Begin with the next cycle."""
     turns = asked[0][way]
     turns.units, turns.depth = job.units, job.beats_ahead
+    if way == INWARD:
+        turns.base, turns.entries = job.base, job.entries
+        asked[5][:] = _NEVER
     for unit in range(turns.units):
         begin(asked[1][way, unit], job, unit)
 
@@ -73,6 +82,17 @@ def units_busy(asked: AskedState, way: int) -> bool:
     for unit in range(asked[0][way].units):
         some = some or busy(asked[1][way, unit])
     return some
+
+
+@njit(cache=True)
+def entry_came(asked: AskedState, pe: int, entry: int, now: int) -> bool:
+    """Say whether a PE's directory entry is there, of an INPUT that is at work.
+
+    Those in front of the INPUT's are, as soon as its first is.
+    """
+    turns = asked[0][INWARD]
+    at = max(0, entry - turns.base)
+    return at < turns.entries and asked[5][pe, at] <= now
 
 
 @njit(cache=True)
@@ -139,17 +159,21 @@ def _moves(turns: Any) -> None:
 
 
 @njit(cache=True)
-def unpack_units(asked: AskedState, beat: bool) -> bool:
-    """Take activations of an INPUT; return whether a ``beat`` that is in hand would be taken."""
-    turns, rows, slots, tiles = asked[0][INWARD], asked[2], asked[3], asked[4]
+def unpack_units(asked: AskedState, beat: bool, now: int, free: bool) -> bool:
+    """Take activations of an INPUT; return whether a ``beat`` that is in hand would be taken.
+
+    ``now``: the cycle; ``free``: the first unit has the array's port in it.
+    """
+    turns, rows, slots, tiles, came = asked[0][INWARD], asked[2], asked[3], asked[4], asked[5]
     if turns.units == 1:
-        return unpack(asked[1][INWARD, 0], rows, slots, tiles, beat)
+        return unpack(asked[1][INWARD, 0], rows, slots, tiles, came, beat, now, free)
     takes, whose = False, turns.unit[turns.first]
     if turns.level > 0:
         takes = asked[1][INWARD, whose].waiting < turns.depth
     for unit in range(turns.units):
         a = asked[1][INWARD, unit]
-        a.waiting -= unpack(a, rows, slots, tiles, a.waiting > 0)
+        mine = free or unit > 0
+        a.waiting -= unpack(a, rows, slots, tiles, came, a.waiting > 0, now, mine)
     if takes and beat:
         asked[1][INWARD, whose].waiting += 1
         _moves(turns)

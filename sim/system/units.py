@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.compiled import njit
 from zeroskip.hw.common.control import Command
-from zeroskip.hw.system.feed import FEED_TAG, JOBS
+from zeroskip.hw.system.feed import FEED_TAG, JOBS, WEIGHTS_BESIDE
 from zeroskip.hw.system.fetch import CHUNK, DEPTH
 from zeroskip.hw.system.formats import ENGINE_BITS, Op, Wait
 from zeroskip.hw.system.sequence import LOADS
@@ -107,6 +107,7 @@ JOB = np.dtype([
         for name in ("row_first", "row_end", "slot", "slot_end", "tile", "tile_end")
     ),
     *((name, "i8") for name in ("units", "step", "lanes", "group", "rows_ahead", "beats_ahead")),
+    *((name, "i8") for name in ("base", "entries")),
     # Filled in, of LOAD, INPUT and OUTPUT: cycles in which it begins, and in which it is done.
     *((name, "i8") for name in ("begun", "over")),
 ])
@@ -140,6 +141,10 @@ UNITS = np.dtype([
     *((name, "i8") for name in ("words", "rows", "asked")),
     ("queue", "i8", (LOADS,)),
     *((name, "?") for name in ("at_work", "is_row")),
+    # An INPUT whose beats its engine asks for was at work in the cycle before; beats of weights
+    # that were asked for since the engine was given a command.
+    ("loading", "?"),
+    ("granted", "i8"),
     *((name, "i8") for name in ("at_job", "count", "items", "part")),
     # The store unit that is at work, and the array's end of it; ``stored`` is its OUTPUT.
     *((name, "?") for name in ("busy", "store_request", "out_start", "out_valid", "follows")),
@@ -469,10 +474,12 @@ def step(
     fetching = s.fetch == _BEATS
     fetch_takes = fetching and (s.per_beat == 1 or s.second)
     current: Any = jobs[s.at_job]
+    s.loading = False
     if s.at_work and s.is_row and current.asks:
-        given = load_done = not units_busy(asked, INWARD)
+        s.loading = units_busy(asked, INWARD)
+        given = load_done = not s.loading
         in_unit, in_levels = next_row(asked, INWARD), unit_levels(asked, INWARD)
-        load_takes = unpack_units(asked, for_load)
+        load_takes = unpack_units(asked, for_load, s.now, not s.control[current.engine])
     else:
         # Whoever moves a plane has the array's port.
         given = s.at_work and s.items > 0 and not (current.asks and units_read(asked))
@@ -487,13 +494,18 @@ def step(
     free = not s.request or r.ready
     fetch_asks = s.fetch == _REQUEST
     load_free = free and not fetch_asks
-    in_request = in_unit >= 0
-    in_taken = in_request and load_free and not s.load_request
     takes_in = s.at_work and s.is_row and current.asks and not load_done
-    feed_ready = load_free and not s.load_request and not takes_in
+    feed_goes = f.request and not (takes_in and s.granted >= WEIGHTS_BESIDE)
+    in_request = in_unit >= 0 and not feed_goes
+    in_taken = in_request and load_free and not s.load_request
+    feed_ready = load_free and not s.load_request and (feed_goes or not takes_in)
+    if sending:
+        s.granted = 0
+    elif feed_ready and feed_goes:
+        s.granted += f.request_beats
     look_feed(f, feed_ready, takes_beat, feed_stops)
     if free:
-        s.request = fetch_asks or s.load_request or in_request or (f.request and not takes_in)
+        s.request = fetch_asks or s.load_request or in_request or feed_goes
         if fetch_asks:
             s.addr, s.request_beats, s.tag = s.fetch_addr, s.beats, 0
         elif s.load_request:
@@ -501,7 +513,7 @@ def step(
         elif in_request:
             s.addr, s.request_beats = row_asked(asked, INWARD, in_unit)
             s.tag = 1
-        elif f.request and not takes_in:
+        elif feed_goes:
             s.addr, s.request_beats, s.tag = f.request_addr, f.request_beats, FEED_TAG
     ask_units(asked, INWARD, in_levels, in_unit, in_taken)
 
@@ -552,7 +564,9 @@ def step(
         s.done += 1
         return _DONE
     for engine in range(s.engines):
-        coming = s.at_work and s.is_row and s.at_job == s.run_input[engine]
+        # A run that takes what comes is counted once it is there, but of an engine that asks.
+        taken: Any = jobs[s.at_job]
+        coming = s.at_work and s.is_row and s.at_job == s.run_input[engine] and not taken.asks
         if s.unresolved[engine] and not coming:
             return _RUN
     return _LATER

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from zeroskip.base.compiled import njit
 from zeroskip.compiler.scnn.run import ScnnDescriptor
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.system.turns import entry_came
+from zeroskip.sim.system.units import ChipStates
 
 __all__ = [
     "BUS_TOOK",
@@ -57,8 +59,8 @@ class BusWork(NamedTuple):
     Parameters
     ----------
     channels : entries of all owners, as headers number them.
-    sizes : PEs across, rounds, entries of a PE, rows of a FIFO, and PEs of a block across and
-        down.
+    sizes : PEs across, rounds, entries of a PE, rows of a FIFO, PEs of a block across and down, and
+        the first entry's place in the directory.
     counts : (pes, entries) activations of each entry that a PE sends.
     row_begin, row_steps : (rows * block + 1,) first step of each row and position, (steps, 4)
         the steps, with the number of a PE as source.
@@ -69,7 +71,7 @@ class BusWork(NamedTuple):
     """
 
     channels: int
-    sizes: tuple[int, int, int, int, int, int]
+    sizes: tuple[int, int, int, int, int, int, int]
     counts: Ints
     row_begin: Ints
     row_steps: Ints
@@ -122,7 +124,7 @@ def bus_work(
     column_steps[:, _SOURCE] //= wide
     return BusWork(
         d.src_entries * across * -(-p.pes_y >> size_y + pair_y),
-        (p.pes_x, d.groups, d.src_entries, p.act_fifo_words, wide, high),
+        (p.pes_x, d.groups, d.src_entries, p.act_fifo_words, wide, high, d.src_base),
         count,
         row_begin,
         row_steps,
@@ -136,7 +138,7 @@ def bus_work(
 @njit(cache=True)
 def pe_lines(work: BusWork) -> Ints:
     """Tell which of the positions in ``word_begin`` each PE is at."""
-    across, _, _, _, wide, high = work.sizes
+    across, _, _, _, wide, high, _ = work.sizes
     pes = np.arange(len(work.counts))
     return pes // across % high * wide + pes % across % wide
 
@@ -281,7 +283,7 @@ def _merge_line(
 @njit(cache=True)
 def bus_state(work: BusWork) -> tuple[Ints, Ints, Ints]:
     """Return the registers of PEs, and of rows and columns what they did and have to do."""
-    across, rounds, _, _, _, high = work.sizes
+    across, rounds, _, _, _, high, _ = work.sizes
     pes = len(work.counts)
     state = np.zeros((pes, _STATE), np.int64)
     state[:, _ROUNDS] = state[:, FIFO_ROUNDS] = rounds
@@ -292,12 +294,21 @@ def bus_state(work: BusWork) -> tuple[Ints, Ints, Ints]:
 
 
 @njit(cache=True, nogil=True)
-def bus_cycle(work: BusWork, mult_i: int, state: Ints, rows: Ints, columns: Ints) -> None:
+def bus_cycle(
+    work: BusWork,
+    mult_i: int,
+    state: Ints,
+    rows: Ints,
+    columns: Ints,
+    clock: int,
+    chip: ChipStates | None,
+) -> None:
     """Advance senders, lines, and what FIFOs take, by a cycle.
 
     ``rows`` and ``columns`` have the step of each position, rounds left, and whether it moves.
+    ``chip`` brings entries, at its cycle ``clock``; less than 0 if all are there.
     """
-    across, _, entries, depth, wide, high = work.sizes
+    across, _, entries, depth, wide, high, first = work.sizes
     down = len(state) // across
     for row in range(len(rows)):
         y, place = row // wide, row % wide
@@ -349,6 +360,9 @@ def bus_cycle(work: BusWork, mult_i: int, state: Ints, rows: Ints, columns: Ints
             state[pe, _W_LEFT] = max(0, left - mult_i) if fetch else 0
         if d_done:
             asks = state[pe, _ROUNDS] > 0
+            if chip is not None:
+                entry = first + state[pe, _ENTRY]
+                asks = asks and (clock < 0 or entry_came(chip[9], pe, entry, clock))
             state[pe, _D_VALID], state[pe, _D_ENTRY] = asks, state[pe, _ENTRY]
             if asks:
                 state[pe, _ENTRY] += 1

@@ -8,7 +8,7 @@ All stands in one function, as arrays that are passed on have their references c
 longer than the rest; and all registers of a PE in one row of an array.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from zeroskip.sim.scnn.cycles.bus import (
     pe_lines,
 )
 from zeroskip.sim.scnn.cycles.feed import ITEM, PIPE, Feed, move_beats
+from zeroskip.sim.system.turns import entry_came
 from zeroskip.sim.system.units import ChipStates
 
 __all__ = ["PassWork", "run_pass"]
@@ -175,12 +176,18 @@ def run_pass(
     busy = 0  # cycles that the PPU is at work
     now = 0
     while True:
+        # The chip's cycle, if an INPUT of it is at work; less than 0 if all entries are there.
+        clock = -1
+        if chip is not None:
+            state = chip[0][0]
+            if state.loading:
+                clock = state.now
         done = groups_left == 0 and busy == 0
         for stream in range(num_streams):
             done = done and s_block[stream] == begin[stream + 1]
         if bus is not None:
             done = done and receiving == 0
-            bus_cycle(bus, mult_i, b, rows, columns)
+            bus_cycle(bus, mult_i, b, rows, columns, clock, chip)
         step = steps > 0
         halo = step and exchange[place]
         drained = steps == 1 if drain else freed
@@ -188,7 +195,7 @@ def run_pass(
         if step:
             steps -= 1
             place = place + 1 if place + 1 < len(exchange) else 0
-        elif all_ready and not drained and groups_left > 0:
+        elif all_ready and not drained and groups_left > 0 and clock < 0:
             freed = True
             if drain:
                 steps, place = len(exchange) * (kc_last if groups_left == 1 else kc), 0
@@ -380,7 +387,11 @@ def run_pass(
                             left - mult_i,
                         )
                 if d_done:
-                    s[pe, _D_VALID] = s[pe, _BLOCKS_OUT] < s[pe, _BLOCKS_IN]
+                    there = s[pe, _BLOCKS_OUT] < s[pe, _BLOCKS_IN]
+                    if chip is not None:
+                        entry: Any = channel[s[pe, _BLOCKS_OUT]] if there else 0
+                        there = there and (clock < 0 or entry_came(chip[9], pe, entry, clock))
+                    s[pe, _D_VALID] = there
                     s[pe, _D_BLOCK] = s[pe, _BLOCKS_OUT]
                     s[pe, _BLOCKS_OUT] += s[pe, _D_VALID]
 

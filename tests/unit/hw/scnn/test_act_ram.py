@@ -61,3 +61,50 @@ def test_reads_and_writes_at_a_time() -> None:
             )
 
     simulate(dut, bench)
+
+
+def test_a_run_reads_while_the_host_writes() -> None:
+    """Entries are there up to the last one written; a word is its own row's beside a write."""
+    p = ScnnParams(mult_i=2, act_words=8, num_channels=4)
+    dut = ActRam(p)
+
+    async def there(ctx: Any) -> list[int]:
+        found = []
+        for entry in range(4):
+            ctx.set(dut.directory_row, entry)
+            await ctx.delay(1e-9)
+            found.append(1 - ctx.get(dut.absent))
+        return found
+
+    async def bench(ctx: Any) -> None:
+        assert await there(ctx) == [1, 1, 1, 1]
+        ctx.set(dut.host_write, 1)
+        ctx.set(dut.loading, 1)
+        assert await there(ctx) == [0, 0, 0, 0]
+        for entry in range(3):
+            ctx.set(dut.host_act, 1)
+            ctx.set(dut.host_addr, entry + 4)
+            ctx.set(dut.host_data, 100 + entry)
+            # Of the word before, once there is one.
+            ctx.set(dut.word_en, entry > 0)
+            ctx.set(dut.word_row, entry + 3)
+            await ctx.tick()
+            ctx.set(dut.host_act, 0)
+            ctx.set(dut.word_en, 0)
+            if entry:
+                assert ctx.get(dut.word.as_value()) == 100 + entry - 1
+            # A word is no entry.
+            assert await there(ctx) == [int(number < entry) for number in range(4)]
+            ctx.set(dut.host_dir, 1)
+            ctx.set(dut.host_addr, entry)
+            await ctx.tick()
+            ctx.set(dut.host_dir, 0)
+            assert await there(ctx) == [int(number <= entry) for number in range(4)]
+        ctx.set(dut.loading, 0)
+        assert await there(ctx) == [1, 1, 1, 1]
+        await ctx.tick()
+        # What comes next begins anew.
+        ctx.set(dut.loading, 1)
+        assert await there(ctx) == [0, 0, 0, 0]
+
+    simulate(dut, bench)

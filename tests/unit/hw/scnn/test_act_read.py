@@ -116,6 +116,45 @@ def run(
     simulate(dut, source, sink, monitors=[rams])
 
 
+def test_waits_for_channels_that_have_not_come() -> None:
+    """A channel is looked up once it is there, whatever comes out before."""
+    p = ScnnParams()
+    dut = ActRead(p)
+    channels = Channels(p, COUNTS, seed=4)
+    place = {"number": 0, "row": 0, "count": 1, "last": 0}
+    blocks = [{"channel": channel, "place": place} for channel in range(len(COUNTS))]
+    expected = [v for block in blocks for v in channels.vectors(block, keep_zeros=True)]
+    came = 0
+
+    async def source(ctx: Any) -> None:
+        ctx.set(dut.descriptor.keep_zeros, 1)
+        await put(ctx, dut.i, blocks, repeat(0))
+
+    async def sink(ctx: Any) -> None:
+        nonlocal came
+        for number in range(len(COUNTS)):
+            # All of the channels before has come out, and no more.
+            before = [v for b in blocks[:number] for v in channels.vectors(b, keep_zeros=True)]
+            vectors = await get(ctx, dut.o, len(before) - sum(seen), repeat(0))
+            seen.append(len(vectors))
+            await ctx.tick().repeat(6)
+            assert not ctx.get(dut.o.valid)
+            came = number + 1
+        await get(ctx, dut.o, len(expected) - sum(seen), repeat(0))
+
+    async def gate(ctx: Any) -> None:
+        while True:
+            ctx.set(dut.absent, ctx.get(dut.directory_row) >= came)
+            await ctx.delay(1e-8)
+
+    async def rams(ctx: Any) -> None:
+        await channels.serve(ctx, dut)
+
+    seen: list[int] = []
+    simulate(dut, source, sink, monitors=[rams, gate])
+    assert sum(seen) < len(expected)
+
+
 COUNTS = [0, 1, 4, 5, 0, 0, 13, 2, 8, 0, 1, 16, 3]
 
 
