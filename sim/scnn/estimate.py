@@ -4,10 +4,11 @@ What takes few cycles is compiled and counted: there, beginnings and ends of pas
 and what the compiler puts into one run.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn.areas import area_layers
 from zeroskip.compiler.scnn.cost import count_runs, input_densities, row_steps
 from zeroskip.compiler.scnn.estimate import drained
+from zeroskip.compiler.scnn.fuse import fused_windows, pooling_behind
 from zeroskip.compiler.scnn.geometry import Region, cut, kernel_pieces, phase_taps
 from zeroskip.compiler.scnn.layer import LayerPlan, input_channels, output_slices
 from zeroskip.compiler.scnn.mapping import Mapping as Placed
@@ -57,7 +59,7 @@ Counts = NDArray[np.int64]
 
 
 class _Estimator:
-    error = 0.35
+    error = 0.40
 
     def layers(
         self, graph: QuantGraph[QuantConv], params: ScnnParams, job: Job, nonzeros: NonZeros
@@ -65,10 +67,28 @@ class _Estimator:
         faster = choose_strides(graph, params, job.densities, job.progress)
         known = input_densities(faster, job.densities)
         found: list[LayerEstimate] = []
+        made = dict[int, LayerEstimate]()
         for number, layer in enumerate(faster.layers):
             job.progress("estimate", number, len(faster.layers))
-            values = np.concatenate([nonzeros[name] for name in layer.inputs], axis=1)
-            found.append(_layer(layer, params, known[layer.name], values))
+            if number in made:
+                found.append(made[number])
+                continue
+            read = _Read(
+                np.concatenate([nonzeros[name] for name in layer.inputs], axis=1),
+                known[layer.name],
+            )
+            found.append(_layer(layer, params, read, (1, 1)))
+            pool = pooling_behind(faster, number)
+            windows = None if pool is None else fused_windows(faster.layers[pool], params)
+            if pool is None or windows is None:
+                continue
+            behind = faster.layers[pool]
+            along = _layer(layer, params, read, windows)
+            apart = _layer(behind, params, _Read(nonzeros[layer.name], known[behind.name]), (1, 1))
+            if along.cycles <= found[-1].cycles + apart.cycles:
+                found[-1], made[pool] = along, _nothing(behind)
+            else:
+                made[pool] = apart
         cycles = sum(layer.cycles for layer in found) * params.num_pes
         inputs = max(len(values) for values in nonzeros.values())
         if cycles * inputs > _COUNTED:
@@ -108,23 +128,65 @@ def _as_counted(estimate: LayerEstimate, counted: LayerEstimate) -> LayerEstimat
     )
 
 
+def _nothing(pool: QuantConv) -> LayerEstimate:
+    """Return the estimate of a pooling that the layer before makes along with its own outputs."""
+    return LayerEstimate(
+        name=pool.name,
+        cycles=0.0,
+        spent=dict.fromkeys(_CAUSES, 0.0),
+        runs=0,
+        stored_bits=0,
+        memories={},
+    )
+
+
+class _Read(NamedTuple):
+    """What a layer reads: (n, C, H, W), where it is not 0; and how often that is expected."""
+
+    values: NDArray[np.bool_]
+    density: float
+
+
+def _in_windows(plan: LayerPlan, windows: tuple[int, int], params: ScnnParams) -> LayerPlan | None:
+    """Return a plan with tiles of whole windows; None if the accumulators are too few for any."""
+    mapping = plan.mapping
+    ho, wo = (
+        -(-size // window) * window
+        for size, window in zip((mapping.ho, mapping.wo), windows, strict=True)
+    )
+    if (ho, wo) == (mapping.ho, mapping.wo):
+        return plan
+    y_stride = mapping.y_stride + wo - mapping.wo
+    k_stride = mapping.k_stride + (ho - mapping.ho) * y_stride + ho * (wo - mapping.wo)
+    kc = min(mapping.kc, params.accs // k_stride)
+    larger = replace(mapping, ho=ho, wo=wo, kc=kc, k_stride=k_stride, y_stride=y_stride)
+    return replace(plan, mapping=larger) if kc else None
+
+
 def _layer(
-    layer: QuantConv, params: ScnnParams, density: float, values: NDArray[np.bool_]
+    layer: QuantConv, params: ScnnParams, read: _Read, windows: tuple[int, int]
 ) -> LayerEstimate:
+    """Estimate a layer that writes the maxima of windows; those of 1 x 1 are its own outputs.
+
+    Its cycles are infinite if the accumulators have no room for one.
+    """
     spent: dict[str, float] = dict.fromkeys(_CAUSES, 0.0)
     runs = stored = 0
     for region, area in area_layers(layer):
-        plan = plan_layer(area, params, density)
+        plan = _in_windows(plan_layer(area, params, read.density), windows, params)
+        if plan is None:
+            spent["drain"] = math.inf
+            continue
         rows = slice(region.in_y0, region.in_y0 + region.in_height)
         columns = slice(region.in_x0, region.in_x0 + region.in_width)
-        for sample in values[:, :, rows, columns]:
-            for name, cycles in _area(area, plan, params, sample).items():
-                spent[name] += cycles / len(values)
+        for sample in read.values[:, :, rows, columns]:
+            for name, cycles in _area(area, plan, params, sample, windows[1]).items():
+                spent[name] += cycles / len(read.values)
         runs += count_runs(area, plan, params)
         stored += int(np.count_nonzero(area.weight))
     spent["setup"] = float(runs * (_RUN_CYCLES + _BUS_CYCLES * (params.act_fifo_words > 0)))
     cycles = sum(spent.values())
-    useful = float(useful_macs(layer, values).mean())
+    useful = float(useful_macs(layer, read.values).mean())
     spent["useful"] = min(useful / (params.num_pes * params.mults), spent["fragmentation"])
     spent["fragmentation"] -= spent["useful"]
     width = params.field_bits if layer.codebook is None else params.code_bits
@@ -139,9 +201,9 @@ def _layer(
 
 
 def _area(
-    conv: QuantConv, plan: LayerPlan, params: ScnnParams, values: NDArray[np.bool_]
+    conv: QuantConv, plan: LayerPlan, params: ScnnParams, values: NDArray[np.bool_], pool_x: int
 ) -> dict[str, float]:
-    """Estimate the cycles of all passes of a layer on (C, H, W)."""
+    """Estimate the cycles of all passes of a layer on (C, H, W); see :func:`_drain_steps`."""
     found = dict.fromkeys(("fragmentation", "imbalance", "drain"), 0.0)
     pieces = [piece for _, piece in kernel_pieces(conv, plan.kernel_step)]
     every = [
@@ -153,7 +215,7 @@ def _area(
     chosen = every[:: -(-len(every) // _MOST_PASSES)]
     for piece, region, outputs, final in chosen:
         acts = _act_vectors(values, region, piece, plan.mapping, params)
-        steps = _drain_steps(piece, region, plan.mapping, params)
+        steps = _drain_steps(piece, region, plan.mapping, params, pool_x)
         channels = input_channels(piece, outputs)
         weights, kc = _weight_vectors(piece, region, outputs, plan.mapping, params)
         for chunk in _chunks(channels, plan.c_step):
@@ -238,10 +300,15 @@ def _with_zeros(counts: Counts, places: Any, params: ScnnParams) -> Counts:
     return np.rint(np.where(counts > 0, counts / np.maximum(1 - longer, 1e-9), 0)).astype(np.int64)
 
 
-def _drain_steps(conv: QuantConv, region: Region, mapping: Placed, params: ScnnParams) -> int:
-    """Count the cycles in which the drain walks one output channel of a tile."""
+def _drain_steps(
+    conv: QuantConv, region: Region, mapping: Placed, params: ScnnParams, pool_x: int
+) -> int:
+    """Count the cycles in which the drain walks one output channel of a tile.
+
+    ``pool_x`` are the columns of windows of which the maximum is written, else 1.
+    """
     room = Room.of(conv, region.padding)
     down, across = mapping.height(params) > 1, mapping.width(params) > 1
     halos = (room.left, room.right) if across else (0, 0)
     rows = mapping.ho + (room.top + room.bottom if down else 0)
-    return rows * row_steps(params, mapping.wo, halos)
+    return rows * row_steps(params, mapping.wo, halos, 1, pool_x)

@@ -151,8 +151,9 @@ def test_verify_compares_every_word(cli: Cli, cnn: Any) -> None:
     document = cli("verify", cnn.image, "--input", cnn.inputs, "--json").document
     words = document["words"]
     assert result.out.splitlines()[-1] == f"bit-exact: {words} words compared, 0 differ"
-    # At least each layer's output; beside them are words of RAMs and what the host reads.
-    assert words > _SAMPLES * (6 * 64 + 6 * 16 + 8 * 16 + 8 * 4 + 12 + 5)
+    # At least the output of each layer that writes one, so not of convolutions whose poolings are
+    # made along; beside them are words of RAMs and what the host reads.
+    assert words > _SAMPLES * (6 * 16 + 8 * 4 + 12 + 5)
     assert (document["exact"], document["differ"], document["cycles_differ"]) == (True, 0, 0)
     assert document["clipped_inputs"]["numbers"] == _SAMPLES * 2 * 64
     assert [part["engine"] for part in document["parts"]] == ["scnn", "eie"]
@@ -164,7 +165,9 @@ def test_verify_compares_every_word(cli: Cli, cnn: Any) -> None:
     assert document["cycles"]["total"] == sum(part["total"] for part in cycles)
     for part in document["metrics"]["parts"]:
         for layer in (*part["layers"], part["total"]):
-            assert sum(layer["stalls"].values()) == pytest.approx(1)
+            # A pooling that is made along with the layer before has no cycles of its own.
+            if layer["name"] not in ("pool1", "pool2"):
+                assert sum(layer["stalls"].values()) == pytest.approx(1)
 
 
 @pytest.mark.cosim
