@@ -354,7 +354,7 @@ class Machine(ABC, Generic[PartT]):
         return None
 
     def fused(self, part: PartT) -> Collection[str]:
-        """Return the layers that others make along with their own: they multiply nothing."""
+        """Return the names of the layers that are fused with another, and multiply nothing."""
         del part
         return ()
 

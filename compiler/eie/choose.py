@@ -30,8 +30,8 @@ class Pattern:
 
     Parameters
     ----------
-    ends : (columns + 1,) how many weights are before each column, and in all.
-    positions : (nnz,) of each weight the position of its row, see :data:`.Placement`.
+    ends : (columns + 1,) int64, how many weights are before each column, and in all.
+    positions : (nnz,) int64, of each weight the position of its row, see :data:`.Placement`.
     """
 
     ends: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Pattern:
 
     @classmethod
     def of(cls, codes: Any, positions: NDArray[np.int64]) -> "Pattern":
-        """Take it from a matrix by columns (CSC), and the positions of its rows."""
+        """Return the pattern of a (rows, columns) CSC matrix; ``positions`` are (rows,)."""
         return cls(codes.indptr.astype(np.int64), positions[codes.indices].astype(np.int64))
 
 
@@ -174,19 +174,19 @@ def run_choices(
 def pattern_entries(
     pattern: Pattern, window: int, passes: int, params: EieParams
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count what is stored of a layer.
+    """Count the weights and the entries, padding included, that PEs store of a layer.
 
     Parameters
     ----------
     pattern : of the layer.
     window : local rows of a pass.
-    passes : in how many windows all rows are.
+    passes : that all rows take, ``window`` in each.
     params : of the array.
 
     Returns
     -------
-    (passes, columns, num_pes) the weights of each column in each PE, and the entries: these, and
-    the padding before them.
+    Two of (passes, columns, num_pes) int64: weights of each column in each PE, and entries, which
+    are these and the padding before them.
     """
     shape = passes, len(pattern.ends) - 1, params.num_pes
     weights, entries = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -203,7 +203,7 @@ def _count(
     weights: NDArray[np.int64],
     entries: NDArray[np.int64],
 ) -> None:
-    """Go down every column, and count its weights and entries by pass and PE."""
+    """Add up the weights and entries of every column by pass and PE, into arrays of 0."""
     passes, columns, num_pes = weights.shape
     there = np.zeros(passes * window * num_pes, np.bool_)
     for column in range(columns):

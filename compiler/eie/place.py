@@ -140,7 +140,11 @@ def _count(
     pes: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> None:
-    """Count the weights of each column in each PE; all sums of a hidden unit are on its PE."""
+    """Add up the weights of each column in each PE, (columns, num_pes), into an array of 0.
+
+    All rows of a recurrent layer's hidden unit are on one PE, so row r is on that of r modulo the
+    number of units.
+    """
     for column in range(len(counts)):
         for weight in range(ends[column], ends[column + 1]):
             counts[column, pes[rows[weight] % len(pes)]] += 1

@@ -15,7 +15,8 @@ _LAST = {
     "logsoftmax": ("LogSoftmax", _LARGEST),
     "sigmoid": ("Sigmoid", _HALF),
 }
-"""Operators, as torch and as ONNX name them, that are left out, and why that is no loss."""
+"""Operators that are left out at the end: PyTorch's name in small letters, ONNX's name, and why
+leaving it out changes no decision."""
 
 
 def without_last(graph: Graph) -> Graph:
@@ -24,7 +25,7 @@ def without_last(graph: Graph) -> Graph:
     What only moves elements may stand behind them.
     """
     makers = {name: node for node in graph.nodes for name in node.outputs}
-    # By their results: names of nodes need not be unique.
+    # Notes by the node's output, since names of nodes need not be unique.
     left_out: dict[str, str] = {}
     refused = dict(graph.refused)
     for output in graph.outputs:

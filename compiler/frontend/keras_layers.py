@@ -122,9 +122,14 @@ def _relu(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None
 
 
 def _concat(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
-    rank, axis = net.rank(sources[0]), int(layer.config.get("axis", -1))
-    # The last dimension is that of the channels, which come first here.
-    net.node("Concat", sources, output, axis=1 if axis in (-1, rank - 1) else axis % rank + 1)
+    axis = _onnx_axis(int(layer.config.get("axis", -1)), net.rank(sources[0]))
+    net.node("Concat", sources, output, axis=axis)
+
+
+def _onnx_axis(axis: int, rank: int) -> int:
+    """Return the dimension in ONNX, (N, C, H, W), of one in Keras, (N, H, W, C)."""
+    axis %= rank
+    return 0 if axis == 0 else 1 if axis == rank - 1 else axis + 1
 
 
 def _padding(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
@@ -138,7 +143,8 @@ def _padding(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> N
 def _cropping(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
     sides = layer.config["cropping"]
     pairs = [sides] if layer.kind.endswith("1D") else list(sides)
-    # From behind, since the size need not be known; nothing is cut off by an end beyond it.
+    # A negative end counts from the last element, so that the size need not be known; the largest
+    # number as an end cuts nothing off.
     starts = [int(pair[0]) for pair in pairs]
     ends = [-int(pair[1]) or np.iinfo(np.int64).max for pair in pairs]
     axes = list(range(2, 2 + len(pairs)))
@@ -152,10 +158,8 @@ def _cropping(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> 
 def _permute(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
     (source,) = sources
     rank = net.rank(source)
-    # The last dimension is that of the channels, which come first here.
-    place = {0: 0, rank - 1: 1} | {axis: axis + 1 for axis in range(1, rank - 1)}
     dims = [0, *map(int, layer.config["dims"])]
-    order = [place[dims[axis]] for axis in (0, rank - 1, *range(1, rank - 1))]
+    order = [_onnx_axis(dims[axis], rank) for axis in (0, rank - 1, *range(1, rank - 1))]
     net.node("Transpose", [source], output, perm=order)
 
 

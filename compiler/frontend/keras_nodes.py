@@ -34,7 +34,7 @@ class Nodes:
         return self._ranks[name]
 
     def of_steps(self, name: str, *, are: bool = False) -> bool:
-        """Say whether a tensor is (batch, steps, values); from now on it is, if ``are``."""
+        """Return whether a tensor is (batch, steps, values); ``are`` notes that it is."""
         if are:
             self._of_steps.add(name)
         return name in self._of_steps

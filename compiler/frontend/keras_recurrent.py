@@ -12,11 +12,11 @@ __all__ = ["RECURRENT", "dense_of_each", "recurrent", "why_not"]
 
 RECURRENT = ("LSTM", "GRU")
 _FROM_TORCH = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
-"""Of ONNX's sums of a hidden unit, which of PyTorch's each is."""
+"""Of ONNX's gates, in order, the number that each has in PyTorch."""
 
 
 def why_not(layer: Layer, sources: Sequence[str]) -> str:
-    """Return why a recurrent layer has no operator in ONNX, or nothing."""
+    """Return why a recurrent layer of Keras cannot be one of ONNX; an empty text if it can."""
     if len(sources) > 1 or layer.config.get("return_state"):
         return "it is given a state, or gives its own"
     return other_cell(layer)
@@ -51,7 +51,7 @@ def recurrent(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> 
 
 
 def dense_of_each(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
-    """Add a Dense layer on each step, or on each place of a plane: a convolution of 1 x 1 there."""
+    """Add a Dense layer that reads each step, or each place of a plane, as a 1 x 1 convolution."""
     (source,) = sources
     made = tensors_of(layer)
     bias = [net.constant(f"{layer.name}.bias", made["bias"])] if "bias" in made else []
@@ -68,6 +68,6 @@ def dense_of_each(net: Nodes, layer: Layer, sources: Sequence[str], output: str)
 
 
 def _sums(kind: str, array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Put the rows of a layer's sums in the order of ONNX."""
+    """Return the rows of (gates * units, ...), gates in PyTorch's order, with gates in ONNX's."""
     order = _FROM_TORCH[kind]
     return np.concatenate([np.split(array, len(order))[number] for number in order])

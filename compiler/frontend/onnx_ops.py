@@ -35,7 +35,7 @@ def _gemm(t: Translator, op: Operation) -> None:
 
 
 def _scaled(array: NDArray[Any], factor: float) -> NDArray[Any]:
-    """Multiply, and copy no large array to multiply it by 1."""
+    """Return an array times a factor; for 1 the array itself, as weights may be large."""
     return array if factor == 1.0 else factor * array.astype(np.float64)
 
 
@@ -109,7 +109,7 @@ def _elementwise(t: Translator, op: Operation) -> None:
 
 
 def _negation(t: Translator, op: Operation) -> None:
-    """Translate a change of sign."""
+    """Translate ``Neg``: each element times -1."""
     t.make(op, "neg", {"self": t.ref(op, 0)})
 
 

@@ -171,7 +171,10 @@ class Translator:
         return Ref(name)
 
     def _path(self, op: Operation, name: str) -> str:
-        """Return the path of a constant: its name, or one in the layer that reads it."""
+        """Return the name that a constant has as a parameter of PyTorch, such as ``fc1.weight``.
+
+        Names that are none are put under the layer that reads the constant.
+        """
         if name in self.tensors:
             return self.tensors[name].path
         plain = "." in name and "/" not in name and ":" not in name

@@ -26,5 +26,5 @@ def must_be(name: str, value: object, rule: str, expected: object) -> None:
 
 
 def usually(value: Any) -> Any:
-    """Give a field the value that it usually has, with which it is left out of the manifest."""
+    """Return a field of an entry that has a default, and is left out of the manifest with it."""
     return Field(default=value, exclude_if=lambda given: given == value)

@@ -393,7 +393,7 @@ class QuantConv:
 
     @property
     def num_weights(self) -> int:
-        """Weights of the layer, pruned ones included: how many ``weight_places`` has."""
+        """Number of weights that the layer was trained with, those pruned since included."""
         return int(np.count_nonzero(self.weight_places))
 
     @property

@@ -207,6 +207,6 @@ def _encode_phase(
 def _put_block(
     block: NDArray[np.int64], header: tuple[int, int], first_tap: int, count: int
 ) -> None:
-    """Write a block that does not end its group."""
+    """Write a row of ``StreamBlocks.blocks`` for a block that does not end its group."""
     channel, place = header
     block[0], block[1], block[2], block[3], block[4] = channel, first_tap, count, 0, place

@@ -1,4 +1,4 @@
-"""Find the poolings that convolutions make as their outputs leave the accumulators."""
+"""Find the poolings that are fused: convolutions make them as outputs leave the accumulators."""
 
 from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.run import PassOutput
@@ -8,7 +8,7 @@ __all__ = ["fused_windows", "fuses", "made_layer", "pooling_behind"]
 
 
 def pooling_behind(graph: QuantGraph, number: int) -> int | None:
-    """Return the number of the pooling that a layer's passes can make instead of its own outputs.
+    """Return the number of the pooling that can be fused with a layer.
 
     It is a maximum of windows that lie side by side and cover the plane, and nobody else reads
     what is between the two layers.
@@ -25,7 +25,7 @@ def pooling_behind(graph: QuantGraph, number: int) -> int | None:
 
 
 def fuses(conv: QuantConv, pool: QuantConv) -> bool:
-    """Whether a pooling is the maximum of outputs of a layer, window beside window."""
+    """Return whether a pooling takes the maximum of a layer's outputs, window beside window."""
     window = pool.weight.shape[2:]
     return (
         (conv.op, pool.op) == ("add", "max")
@@ -46,7 +46,7 @@ def fuses(conv: QuantConv, pool: QuantConv) -> bool:
 
 
 def fused_windows(pool: QuantConv | None, params: ScnnParams) -> Pair | None:
-    """Return rows and columns of the windows that passes take the maximum of.
+    """Return the rows and columns of the pooling windows of a pass.
 
     Parameters
     ----------

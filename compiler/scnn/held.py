@@ -136,12 +136,12 @@ def hold_tensors(graph: QuantGraph, layers: range) -> Holding | None:
 def without_fused(
     holding: Holding, fused: Mapping[int, int]
 ) -> tuple[Holding, tuple[int, ...], tuple[int, ...]]:
-    """Leave out the tensors between layers and the poolings that their passes make.
+    """Return what a run holds without the tensors between layers and their fused poolings.
 
     Parameters
     ----------
     holding : of a run.
-    fused : by number of such a pooling, that of the layer before.
+    fused : by number of a fused pooling, that of the layer which makes it.
 
     Returns
     -------

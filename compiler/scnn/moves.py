@@ -222,7 +222,7 @@ class _Memory:
                 begun = True
 
     def always_holds(self, loads: Sequence[ActLoad]) -> bool:
-        """Say whether there are loads, and room for whatever the last of them brings."""
+        """Return whether there are loads, and the last has room even if no activation is 0."""
         if not loads:
             return False
         load = loads[-1]

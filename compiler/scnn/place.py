@@ -268,7 +268,8 @@ class Placer:
 
         Returns
         -------
-        Also whether that is for a pooling which the passes of the layer before make.
+        Two of (places of inputs, places of outputs): the cycles, and whether they are those of a
+        fused pooling.
         """
         conv = self._graph.layers[layer]
         made = pieces[holding.makes[layer]]
@@ -316,7 +317,7 @@ class Placer:
         return self._tables[key]
 
     def _windows(self, layer: int, layers: range, holding: Holding) -> Pair | None:
-        """Return the windows of a pooling that the layer before can make along; None of others."""
+        """Return the rows and columns of a pooling's windows if it can be fused, else None."""
         graph = self._graph
         read = holding.tensors[holding.reads[layer][0]]
         stride = holding.tensors[holding.makes[layer]].stride
@@ -329,7 +330,10 @@ class Placer:
     def _fused_cycles(
         self, source: Placement, to: Placement, windows: Pair | None, made: tuple[Piece, ...]
     ) -> float:
-        """Estimate what a pooling takes that is made along: steps of the drain with fewer lanes."""
+        """Estimate the cycles of a fused pooling: what a drain of fewer lanes takes longer.
+
+        Infinite if the tiles of its outputs are not those of its inputs, in windows.
+        """
         if windows is None or to != source.pooled(windows):
             return math.inf
         p, width = self._params, source.tile_w

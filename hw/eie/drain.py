@@ -63,8 +63,8 @@ class Drain(wiring.Component):
         m = Module()
         left = Signal(self._p.acc_addr_bits + 1)
         if has_short_paths(platform):
-            # The start comes late, and a read has as far to go to all PEs: it begins with a
-            # register, and what it needs is there before. Writes follow later.
+            # `start` is known late in its cycle, and `acc_read` has a long way to all PEs, so it
+            # is a register. What a read needs stands before; what a write needs may come later.
             over, loads, loads_writes = ~self.acc_read, ~self.acc_read, Signal(name="started")
             m.d.sync += loads_writes.eq(self.start)
             with m.If(self.start):

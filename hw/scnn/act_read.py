@@ -146,7 +146,7 @@ class ActRead(wiring.Component):
         return m
 
     def _fetch(self, m: Module, fetch: ActFetch, blocks: Any) -> None:
-        """Have the channels of blocks fetched, each once it is there."""
+        """Connect blocks to what fetches their channels, each once its directory entry came."""
         m.d.comb += [
             fetch.i.payload.eq(blocks.payload),
             fetch.i.valid.eq(blocks.valid & ~self.absent),
@@ -217,7 +217,7 @@ class ActRead(wiring.Component):
         for lane in range(p.mult_i):
             act, value = acts.payload.acts[lane], word.acts[lane].value
             m.d.comb += [
-                # What lies behind the last activation of a channel must not move multipliers.
+                # Lanes behind a channel's last activation: any value would toggle the multipliers.
                 act.value.eq(Mux(word.lanes[lane], value, 0)),
                 act.position.eq(coordinates.positions[lane]),
                 act.used.eq(word.lanes[lane] & ((value != 0) | d.keep_zeros)),

@@ -171,7 +171,7 @@ class ScnnArray(wiring.Component):
         m.d.comb += [
             drain.descriptor.eq(c.descriptor),
             drain.start.eq(c.start),
-            # Outputs would go to the activation RAMs in the cycles in which inputs do.
+            # The write port of the activation RAMs is taken by the inputs that still come in.
             drain.ready.eq(group_ready.all() & ~loading),
             # All PEs make the same outputs in the same cycles.
             draining.eq(drain.step.valid | ppu_busy[0]),

@@ -13,7 +13,7 @@ DESCRIPTOR_BITS = 384
 """Bits of a descriptor in the program memory."""
 
 MOST_POOL = 4
-"""Rows, and columns, of the largest window whose maximum the PPU takes."""
+"""Most rows, and most columns, of a pooling window whose maximum the PPU takes."""
 
 # name: (smallest, largest) value that the RTL is built and tested for.
 _RANGES = {

@@ -258,7 +258,7 @@ class ScnnUnit(EngineUnit):
         of_planes = (command.space == PLANE_IN) | (command.space == PLANE_OUT)
         # What the array says of the command that it is given would come late. Of those that are not
         # for its control space it is known: no unit asks for more than may be on their way, and all
-        # is answered before it is done. What loads planes works beside a run.
+        # is answered before it is done. While planes are loaded, a run does not hold commands up.
         was_running = Signal()
         m.d.sync += was_running.eq(port.running)
         loading = Cat(one.busy for one in load).any()

@@ -1,4 +1,4 @@
-"""Maxima of windows of outputs, on their way to be compressed."""
+"""Maximum pooling of outputs, on their way to be compressed (SCNN, section IV: the PPU)."""
 
 from functools import reduce
 
@@ -11,11 +11,11 @@ from zeroskip.hw.scnn.params import MOST_POOL, ScnnParams
 __all__ = ["OUTPUT_CYCLES", "Windows", "outputs_layout"]
 
 OUTPUT_CYCLES = 2
-"""Cycles from the last outputs of windows to their maxima."""
+"""Cycles from the last outputs of pooling windows to their maxima."""
 
 
 class Windows(wiring.Component):
-    """Take the maximum of windows that lie side by side in the lanes.
+    """Take the maximum of pooling windows that lie side by side in the lanes.
 
     Takes outputs of a row a cycle, of as many whole windows as there are; the rows of these windows
     come one after the other. The maxima are there two cycles after the last row. Where nothing
@@ -93,7 +93,7 @@ class Windows(wiring.Component):
 
 
 def outputs_layout(p: ScnnParams) -> data.StructLayout:
-    """Lay out outputs of a row, a lane each; see :class:`Windows`."""
+    """Lay out up to ``mult_i`` neighbouring outputs of a row, a lane each; see :class:`Windows`."""
     return data.StructLayout({
         "there": p.mult_i,
         "values": data.ArrayLayout(signed(p.act_bits), p.mult_i),

@@ -59,7 +59,8 @@ def bench_files(
         VERSION | p.num_pes << 16,
         *(runs, given.shape[1], expected.shape[1]),
         int(part.program[-1].swap),
-        # A clearing goes through accumulators and counters.
+        # Cycles after which the testbench gives up: clearing takes one for each accumulator, and
+        # for each counter of each pass.
         int(cycles.max()) + p.num_accs + 16 * p.num_descriptors + 1000,
     ]
     srams = {
@@ -77,7 +78,7 @@ def bench_files(
 def _words(
     rows: NDArray[np.int64], pes: NDArray[np.int64], values: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
-    """Put the places of words beside them: PE, row, and value of 32 bits.
+    """Pack each value with its PE and row into a word of 64 bits: PE, row, and value of 32 bits.
 
     Parameters
     ----------

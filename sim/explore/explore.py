@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["ExploredArray", "explore"]
 
 _DRAWN = 4
-"""Inputs that are drawn, at most."""
+"""Random inputs that a network is explored with, at most, if none are given."""
 _DRAWN_MACS = 2_000_000_000
 """Products of a dense machine beyond which fewer are drawn, one at least: a large network is much
 the same for each."""

@@ -129,7 +129,7 @@ def _as_counted(estimate: LayerEstimate, counted: LayerEstimate) -> LayerEstimat
 
 
 def _nothing(pool: QuantConv) -> LayerEstimate:
-    """Return the estimate of a pooling that the layer before makes along with its own outputs."""
+    """Return the estimate of a fused pooling, which has no pass."""
     return LayerEstimate(
         name=pool.name,
         cycles=0.0,
@@ -141,14 +141,14 @@ def _nothing(pool: QuantConv) -> LayerEstimate:
 
 
 class _Read(NamedTuple):
-    """What a layer reads: (n, C, H, W), where it is not 0; and how often that is expected."""
+    """Which of a layer's inputs are not 0, (n, C, H, W) bool, and the density expected of them."""
 
     values: NDArray[np.bool_]
     density: float
 
 
 def _in_windows(plan: LayerPlan, windows: tuple[int, int], params: ScnnParams) -> LayerPlan | None:
-    """Return a plan with tiles of whole windows; None if the accumulators are too few for any."""
+    """Return a plan whose tiles are whole pooling windows; None if accumulators are too few."""
     mapping = plan.mapping
     ho, wo = (
         -(-size // window) * window
@@ -166,7 +166,7 @@ def _in_windows(plan: LayerPlan, windows: tuple[int, int], params: ScnnParams) -
 def _layer(
     layer: QuantConv, params: ScnnParams, read: _Read, windows: tuple[int, int]
 ) -> LayerEstimate:
-    """Estimate a layer that writes the maxima of windows; those of 1 x 1 are its own outputs.
+    """Estimate the cycles of a layer with a fused pooling; windows of 1 x 1 are of none.
 
     Its cycles are infinite if the accumulators have no room for one.
     """

@@ -63,7 +63,7 @@ def passes_of(part: ScnnPart) -> list[int]:
 
 
 def fused_layers(part: ScnnPart) -> dict[int, int]:
-    """Return the poolings that passes of another layer make, each with the number of that."""
+    """Return the fused poolings by number, each with the number of the layer that makes it."""
     found: dict[int, int] = {}
     for run in part.runs:
         for layer, output in zip(run.passes, run.outputs, strict=True):

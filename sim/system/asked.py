@@ -18,8 +18,8 @@ from zeroskip.sim.system.transfer import InSlot
 __all__ = ["ASKED", "COMES", "ask", "begin", "busy", "offers", "pack", "reads", "unpack"]
 
 COMES = 2
-"""Cycles from the one in which a directory entry of an INPUT is offered to the array, until what
-reads it sees that it is there."""
+"""Cycles from the one in which an INPUT offers a directory entry to the array until a run may read
+it."""
 
 _INPUT = Op.INPUT.value
 _VALUE, _FIRST, _SECOND, _ENDS, _PE = (int(slot) for slot in InSlot)

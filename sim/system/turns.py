@@ -50,8 +50,8 @@ _TURNS = np.dtype([
 ])
 
 AskedState = tuple[NDArray[np.void], NDArray[np.void], Rows, Slots, Rows, Rows]
-"""Turns and units of INPUT and then of OUTPUT; rows, slots and tiles of all transfers; of an INPUT,
-from which cycle each directory entry of each PE is there."""
+"""What INPUT and OUTPUT are at: turns and units, each of INPUT and of OUTPUT; rows, slots and tiles
+of all transfers; and (PEs, entries) int64, the cycle in which each directory entry came."""
 
 _NEVER = 1 << 62
 

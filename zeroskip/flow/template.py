@@ -8,7 +8,7 @@ __all__ = ["fill", "instance"]
 
 
 def fill(text: str, parts: Mapping[str, str], values: Mapping[str, object]) -> str:
-    """Put texts and values in the places of names.
+    """Return the text of a testbench with names replaced by texts and values.
 
     Parameters
     ----------
@@ -18,14 +18,14 @@ def fill(text: str, parts: Mapping[str, str], values: Mapping[str, object]) -> s
     """
     for name, part in parts.items():
         text = text.replace(f"{name}\n", part)
-    # A name may be the end of another.
+    # The longest names first: one may be part of another.
     for name in sorted(values, key=len, reverse=True):
         text = text.replace(name, str(values[name]))
     return text
 
 
 def instance(listed: Iterable[Port]) -> str:
-    """Declare a wire for each port, of its name, and connect them to the chip, a module CHIP."""
+    """Return Verilog: a wire for each port, and an instance of ``CHIP`` connected to them."""
     found = list(listed)
     wires = [f"    wire {f'[{one.width - 1}:0] ' * (one.width > 1)}{one.name};" for one in found]
     pins = ",\n".join(f"        .{one.name}({one.name})" for one in found)

@@ -176,7 +176,7 @@ def run_pass(
     busy = 0  # cycles that the PPU is at work
     now = 0
     while True:
-        # The chip's cycle, if an INPUT of it is at work; less than 0 if all entries are there.
+        # The cycle of the chip while an INPUT is at work; else -1, as all entries have come.
         clock = -1
         if chip is not None:
             state = chip[0][0]
