@@ -120,14 +120,14 @@ def _layers(array: ArrayEstimate) -> Table:
         rows.append([
             layer.name,
             f"{layer.cycles:.0f}",
-            percent(layer.cycles / array.cycles),
-            f"{dense / layer.cycles:.2f} x",
+            percent(_share(layer.cycles, array.cycles)),
+            _times(dense / layer.cycles if layer.cycles else None),
             "never" if even is None else percent(even),
             layer.bound,
             layer.runs,
             f"{layer.stored_bits / max(1, work.nnz):.1f}" if layer.stored_bits else "-",
             "-" if array.energy is None else f"{array.energy[number].pj / 1e3:.2f}",
-            *(percent(layer.spent.get(cause, 0.0) / layer.cycles) for cause in causes),
+            *(percent(_share(layer.spent.get(cause, 0.0), layer.cycles)) for cause in causes),
         ])
     return Table(
         f"Layers on {array.engine} {array.name} (cycles estimated)",
@@ -137,6 +137,11 @@ def _layers(array: ArrayEstimate) -> Table:
         ],
         rows,
     )  # fmt: skip
+
+
+def _share(part: float, whole: float) -> float:
+    """Return part / whole; 0 of what takes no cycles, such as a fused pooling."""
+    return part / whole if whole else 0.0
 
 
 def _advice(array: ArrayEstimate) -> Iterator[str]:

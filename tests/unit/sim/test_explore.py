@@ -114,8 +114,9 @@ def errors(seed: int, presets: Sequence[tuple[str, str]], most: Sequence[int]) -
                 # What would help is estimated likewise, for each parameter.
                 estimator = machine(array.engine).estimator
                 patch.setattr(type(estimator), "levers", lambda *_: ())
-            estimates = explore(graph, x, arrays).arrays
-        for estimate in estimates:
+            explored = explore(graph, x, arrays)
+        assert all(isinstance(entry, str) or entry.rows for entry in exploration_report(explored))
+        for estimate in explored.arrays:
             cycles = counted.part(estimate.engine).cycles
             assert cycles is not None
             found[estimate.engine] = [estimate.cycles / float(cycles.mean()) - 1]
