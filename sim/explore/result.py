@@ -111,12 +111,17 @@ class ArrayEstimate:
     def over(self, macs: str) -> float | None:
         """Return the speed-up over a machine that makes only some products and never waits.
 
+        Fused poolings take no cycles, neither here nor there.
+
         Parameters
         ----------
         macs : a field of :class:`ExploredLayer`.
         """
-        total = sum(getattr(layer, macs) for layer in self.work)
-        return total / self.multipliers / self.cycles if self.cycles else None
+        if not self.cycles:
+            return None
+        pairs = zip(self.work, self.layers, strict=True)
+        total = sum(getattr(work, macs) for work, layer in pairs if layer.cycles)
+        return total / self.multipliers / self.cycles
 
     @property
     def memories(self) -> dict[str, tuple[int, int]]:

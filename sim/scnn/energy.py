@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ from zeroskip.sim.machine import Counts, Tensors
 from zeroskip.sim.metrics import useful_macs
 from zeroskip.sim.scnn.cycles.image import cnn_writes
 from zeroskip.sim.scnn.cycles.references import References, Writes
+from zeroskip.sim.scnn.job import fused_layers
 from zeroskip.sim.scnn.operands import scnn_operands
 
 __all__ = ["ENERGY", "access_events", "dense_activity", "dense_array"]
@@ -87,10 +89,12 @@ class _ScnnEnergy(EnergyModel[ScnnPart]):
             LayerActivity(
                 name=layer.name,
                 cycles=float(spent),
-                useful=_useful(layer, tensors),
+                useful=products,
                 events=list(access_events(p, *found, samples)),
             ).times(steps)
-            for layer, found, spent in zip(part.layers, counted, cycles, strict=True)
+            for layer, found, spent, products in zip(
+                part.layers, counted, cycles, _useful(part, tensors), strict=True
+            )
         ]
 
     def operands(self, part: ScnnPart, tensors: Tensors) -> Operands | None:
@@ -102,11 +106,17 @@ class _ScnnEnergy(EnergyModel[ScnnPart]):
         first = {name: values[:1] for name, values in tensors.items()}
         full = {name: np.ones_like(values) for name, values in first.items()}
         steps = part.graph.steps or 1
-        useful = [steps * _useful(layer, tensors) for layer in part.layers]
+        useful = [steps * products for products in _useful(part, tensors)]
+        # The dense machine fuses the poolings that our array fuses.
+        fused = {conv: part.layers[pool] for pool, conv in fused_layers(part).items()}
         found = {
             "dense": [
-                dense_activity(part.params, layer, products / steps, beside).times(steps)
-                for layer, products in zip(part.layers, useful, strict=True)
+                LayerActivity(layer.name, 0.0, 0.0, [])
+                if layer in fused.values()
+                else dense_activity(
+                    part.params, layer, products / steps, beside, fused.get(number)
+                ).times(steps)
+                for number, (layer, products) in enumerate(zip(part.layers, useful, strict=True))
             ],
             "weights": self._variant(part, full, useful, array),
         }
@@ -137,8 +147,15 @@ def _unit_of(name: str) -> Unit:
     return Unit.WEIGHTS if name.startswith("stream_") else _UNITS.get(name, Unit.CONTROL)
 
 
-def _useful(layer: QuantConv, tensors: Tensors) -> float:
-    return float(useful_macs(layer, concatenate(tensors, layer.inputs)).mean())
+def _useful(part: ScnnPart, tensors: Tensors) -> list[float]:
+    """Count each layer's products of two non-zeros; a fused pooling multiplies nothing."""
+    fused = fused_layers(part)
+    return [
+        0.0
+        if number in fused
+        else float(useful_macs(layer, concatenate(tensors, layer.inputs)).mean())
+        for number, layer in enumerate(part.layers)
+    ]
 
 
 def _fill(part: ScnnPart) -> ScnnPart | None:
@@ -248,7 +265,9 @@ def access_events(
     yield event(Unit.ACCUMULATORS, "sums cleared", acc("write"), read.drained + written.wiped)
 
 
-def dense_activity(p: ScnnParams, layer: QuantConv, useful: float, array: Array) -> LayerActivity:
+def dense_activity(
+    p: ScnnParams, layer: QuantConv, useful: float, array: Array, pooling: QuantConv | None = None
+) -> LayerActivity:
     """Count what the paper's dense machine does: PEs of as many multipliers, one dot product each.
 
     A PE makes the outputs of its tile, of which it multiplies ``F x I`` operands a cycle and adds
@@ -261,8 +280,10 @@ def dense_activity(p: ScnnParams, layer: QuantConv, useful: float, array: Array)
     p : of our array.
     layer, useful : whose work it is, and its products of two non-zeros.
     array : its flip-flops.
+    pooling : that is fused, so that only its outputs are written.
     """
     outs, rows, columns = layer.out_shape
+    kept = prod((pooling or layer).out_shape)
     depth = layer.num_weights // outs
     parts = -(-depth // p.mults)
     cycles = outs * parts * -(-rows // p.pes_y) * -(-columns // p.pes_x)
@@ -283,7 +304,7 @@ def dense_activity(p: ScnnParams, layer: QuantConv, useful: float, array: Array)
             Unit.QUEUES, "vectors taken", Select(p.weight_depth, vector), dots * p.mult_i
         ),
         Event(Unit.ACTIVATIONS, "words read", read, dots * p.mult_f / groups),
-        Event(Unit.ACTIVATIONS, "words written", written, outputs / p.mult_i),
+        Event(Unit.ACTIVATIONS, "words written", written, kept / p.mult_i),
         Event(Unit.ACTIVATIONS, "additions", Add(p.acc_bits), 2 * outputs),
         Event(Unit.ARITHMETIC, "operands kept", Write(vector * p.mult_i + word), dots),
         Event(Unit.ARITHMETIC, "products", Multiply(p.weight_bits, p.act_bits), products),
