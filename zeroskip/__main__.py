@@ -16,8 +16,12 @@ def main() -> None:
 
     # A user's folder, on PYTHONPATH or where he works, may have a cocotb.py of its own.
     sys.path[:] = own_path()
-    from zeroskip.cli.app import run
-
+    try:
+        # A second of Ctrl-C, before the command line itself takes it.
+        from zeroskip.cli.app import run
+    except KeyboardInterrupt:
+        print("zeroskip: interrupted", file=sys.stderr)
+        sys.exit(130)
     run()
 
 
