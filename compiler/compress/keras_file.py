@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from zeroskip.base.bounded import parse_json
 from zeroskip.base.errors import InputError, ToolError
 from zeroskip.compiler.compress.keras_tensors import (
+    BIDIRECTIONAL,
     CELLS,
     NORM,
+    NORMALIZATION,
+    OF_EACH_STEP,
     ROLES,
     SEPARABLE,
     KerasFile,
@@ -50,7 +53,7 @@ class KerasModel:
     kind : ``Sequential``, ``Functional`` or ``Model``; empty in a file of weights alone.
     config : of the model.
     entries : configurations of its layers, in order.
-    layers : with their arrays.
+    layers : with their arrays; those that are models have theirs inside.
     """
 
     kind: str
@@ -108,7 +111,7 @@ def read_keras_model(path: Path | str) -> KerasModel:
             return _model(config, (_by_name if by_name else _by_class)(held, layers))
 
 
-def _model(config: Any, layers: list[Layer]) -> KerasModel:
+def _model(config: Any, layers: Sequence[Layer]) -> KerasModel:
     if config is None:
         return KerasModel("", {}, (), layers)
     return KerasModel(
@@ -140,58 +143,114 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _configured(model: Any) -> Iterator[Layer]:
-    """Give the layers of a configuration in order, those of models inside it, too."""
+def _configured(model: Any, prefix: str = "") -> Iterator[Layer]:
+    """Give the layers of a configuration in order; names in models inside it have ``prefix``."""
     for entry in model["config"]["layers"]:
-        if "layers" in entry.get("config", {}):
-            raise InputError(
-                f"layer {entry['config'].get('name')!r} is a model itself: save its layers as one "
-                "model"
-            )
-        config = entry["config"]
-        yield Layer(str(entry["class_name"]), str(config["name"]), config)
+        yield _layer(entry, prefix)
+
+
+def _layer(entry: Any, prefix: str) -> Layer:
+    kind, config = str(entry["class_name"]), entry["config"]
+    name = prefix + str(config["name"])
+    inner: list[Layer] = []
+    if "layers" in config:
+        inner = list(_configured(entry, f"{name}."))
+    elif kind == OF_EACH_STEP:
+        inner = [_layer(config["layer"], f"{name}.")]
+    elif kind == BIDIRECTIONAL:
+        forward = config["layer"]
+        backward = config.get("backward_layer") or forward
+        inner = [_layer(part, f"{name}.") for part in (forward, backward)]
+    return Layer(kind, name, config, inner=inner)
 
 
 def _by_name(held: Any, layers: list[Layer]) -> list[Layer]:
     """Return layers of Keras 2: attributes list the names of layers and of their arrays."""
+    names = list(map(_text, held.attrs["layer_names"]))
+    layers = layers or [Layer("", name) for name in names]
     known = {layer.name: layer for layer in layers}
-    found: list[Layer] = []
-    for name in map(_text, held.attrs["layer_names"]):
-        layer = known.get(name, Layer("", name))
+    for name in names:
+        layer = known[name]
         for full in map(_text, held[name].attrs["weight_names"]):
-            role = full.rpartition("/")[2].partition(":")[0]
+            *path, role = full.split("/")
+            owner = _owner(layer, path)
             array = np.asarray(held[name][full], np.float32)
-            names = {**_NAMES, **_NAMES_OF.get(layer.kind, {})}
-            layer.arrays[names.get(role, role)] = array
-        layer.kind = layer.kind or _guessed(layer.arrays)
-        found.append(layer)
-    return found
-
-
-def _by_class(file: Any, layers: list[Layer]) -> list[Layer]:
-    """Return layers of Keras 3: groups are called by class, and numbered in the model's order."""
-    held = file["layers"] if "layers" in file else file["_layer_checkpoint_dependencies"]
-    if not layers:
-        layers = [Layer(_kind_of(name), name) for name in held]
-        groups = list(held)
-    else:
-        used: dict[str, int] = {}
-        groups = []
-        for layer in layers:
-            snake = _snake(layer.kind)
-            number = used[snake] = used.get(snake, -1) + 1
-            groups.append(f"{snake}_{number}" if number else snake)
-    for layer, group in zip(layers, groups, strict=True):
-        owner = held.get(group, {})
-        variables = owner.get("cell", owner).get("vars", {})
-        arrays = [np.asarray(variables[key], np.float32) for key in sorted(variables, key=int)]
-        roles = ROLES.get(layer.kind) or ("weight", "bias", "running_mean", "running_var")
-        if layer.kind == NORM:
-            left_out = {"weight": "scale", "bias": "center"}
-            roles = [r for r in roles if layer.config.get(left_out.get(r, ""), True)]
-        layer.arrays = dict(zip(roles, arrays, strict=False))
+            roles = {**_NAMES, **_NAMES_OF.get(owner.kind, {})}
+            role = role.partition(":")[0]
+            owner.arrays[roles.get(role, role)] = array
+    for layer in layers:
         layer.kind = layer.kind or _guessed(layer.arrays)
     return layers
+
+
+def _owner(layer: Layer, path: Sequence[str]) -> Layer:
+    """Return the layer, of those that a layer is made of, whose array has names ``path`` before it.
+
+    Of two models in one that have layers of the same name, the path has the models' names, too.
+    """
+    if layer.kind == BIDIRECTIONAL:
+        backward = any(name.startswith("backward_") for name in path)
+        return layer.inner[backward]
+    if layer.kind == OF_EACH_STEP:
+        return layer.inner[0]
+    if not layer.is_model:
+        return layer
+    leaves = [leaf for leaf in layer.leaves() if leaf.name.rpartition(".")[2] in path]
+    if not leaves:
+        raise InputError(f"arrays of {'/'.join(path)!r} are of no layer in {layer.name!r}")
+    return _owner(max(leaves, key=lambda leaf: len({*leaf.name.split(".")} & {*path})), path)
+
+
+def _by_class(file: Any, layers: Sequence[Layer]) -> Sequence[Layer]:
+    """Return layers of Keras 3: groups are called by class, and numbered in the model's order.
+
+    Without a configuration, layers have the names of their groups.
+    """
+    held = file["layers"] if "layers" in file else file["_layer_checkpoint_dependencies"]
+    layers = layers or _grouped(held)
+    used: dict[str, int] = {}
+    for layer in layers:
+        if layer.config:
+            snake = _snake(layer.kind)
+            number = used[snake] = used.get(snake, -1) + 1
+            group = f"{snake}_{number}" if number else snake
+        else:
+            group = layer.name.rpartition(".")[2]
+        _fill(layer, held.get(group, {}))
+    return layers
+
+
+def _grouped(held: Any, prefix: str = "") -> list[Layer]:
+    """Return the layers of a file without a configuration, named as their groups are."""
+    return [
+        Layer(
+            _kind_of(name), f"{prefix}{name}",
+            inner=_grouped(owner["layers"], f"{prefix}{name}.") if "layers" in owner else (),
+        )
+        for name, owner in held.items()
+    ]  # fmt: skip
+
+
+def _fill(layer: Layer, owner: Any) -> None:
+    """Put the arrays of a group in its layer, and in those that it is made of."""
+    parts = {BIDIRECTIONAL: ("forward_layer", "backward_layer"), OF_EACH_STEP: ("layer",)}
+    if layer.is_model:
+        _by_class(owner, layer.inner)
+        return
+    if layer.inner:
+        for part, group in zip(layer.inner, parts[layer.kind], strict=True):
+            _fill(part, owner.get(group, {}))
+        return
+    variables = owner.get("cell", owner).get("vars", {})
+    arrays = [np.asarray(variables[key], np.float32) for key in sorted(variables, key=int)]
+    roles = ROLES.get(layer.kind) or ("weight", "bias", "running_mean", "running_var")
+    if layer.kind == NORM:
+        left_out = {"weight": "scale", "bias": "center"}
+        roles = [r for r in roles if layer.config.get(left_out.get(r, ""), True)]
+    if layer.kind == NORMALIZATION:
+        roles = ("mean", "variance", "count")
+    layer.arrays = dict(zip(roles, arrays, strict=False))
+    layer.kind = layer.kind or _guessed(layer.arrays)
 
 
 def _snake(name: str) -> str:

@@ -1,7 +1,7 @@
 """Tensors of Keras' layers as PyTorch has them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 from zeroskip.base.errors import InputError
 
 __all__ = [
+    "BIDIRECTIONAL",
     "CELLS",
     "NORM",
+    "NORMALIZATION",
+    "OF_EACH_STEP",
     "ROLES",
     "SEPARABLE",
     "KerasFile",
     "Layer",
+    "both_directions",
     "other_cell",
     "tensors_of",
     "translated",
@@ -24,6 +28,9 @@ __all__ = [
 _DENSE, NORM = "Dense", "BatchNormalization"
 _CONVS = {"Conv1D": "conv", "Conv2D": "conv", "DepthwiseConv2D": "depthwise"}
 CELLS = "LSTM", "GRU"
+BIDIRECTIONAL, OF_EACH_STEP = "Bidirectional", "TimeDistributed"
+"""Layers that have another one: in both directions, and on each step."""
+NORMALIZATION = "Normalization"
 SEPARABLE = "SeparableConv2D"
 ROLES = {
     _DENSE: ("weight", "bias"),
@@ -33,15 +40,6 @@ ROLES = {
     **dict.fromkeys(CELLS, ("weight_ih_l0", "weight_hh_l0", "bias")),
 }
 """Of a layer's arrays in their order, what PyTorch calls them."""
-_PLAIN = frozenset({
-    "InputLayer", "Flatten", "Dropout", "SpatialDropout2D", "ReLU", "Activation", "MaxPooling1D",
-    "MaxPooling2D", "AveragePooling1D", "AveragePooling2D", "GlobalAveragePooling1D",
-    "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "Add", "Concatenate",
-    "ZeroPadding1D", "ZeroPadding2D", "Cropping2D", "Reshape", "Permute", "Softmax",
-})  # fmt: skip
-"""Layers without weights that arrays can compute, or that are left out."""
-
-
 _EPSILON, _OTHERS_EPSILON = 1e-3, 1e-5
 """What BatchNorm adds to a variance unless it is told: in Keras, and in PyTorch."""
 
@@ -65,12 +63,31 @@ class KerasFile:
 
 @dataclass
 class Layer:
-    """A layer of the model's configuration, and its arrays in order, with the roles of each."""
+    """A layer of the model's configuration, and its arrays in order, with the roles of each.
+
+    The name of a layer in a model that is a layer itself has that one's before it:
+    ``encoder.dense``. ``inner`` has the layers of such a model, or what goes forwards and what goes
+    backwards of :data:`BIDIRECTIONAL`, or the one layer of :data:`OF_EACH_STEP`.
+    """
 
     kind: str
     name: str
     config: Mapping[str, Any] = field(default_factory=dict)
     arrays: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    inner: Sequence["Layer"] = ()
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it is a model itself."""
+        return bool(self.inner) and self.kind not in (BIDIRECTIONAL, OF_EACH_STEP)
+
+    def leaves(self) -> Iterator["Layer"]:
+        """Give the layers that it is made of, in order; itself if it is no model."""
+        if not self.is_model:
+            yield self
+            return
+        for layer in self.inner:
+            yield from layer.leaves()
 
 
 def translated(layers: Sequence[Layer]) -> KerasFile:
@@ -84,10 +101,17 @@ def translated(layers: Sequence[Layer]) -> KerasFile:
     state: dict[str, NDArray[np.float32]] = {}
     problems: list[str] = []
     channels, flattened = 0, False
-    for layer in layers:
+    for whole in (leaf for layer in layers for leaf in layer.leaves()):
+        # PyTorch's layers take each of several steps without being told.
+        layer = replace(whole.inner[0], name=whole.name) if whole.kind == OF_EACH_STEP else whole
+        if layer.kind == BIDIRECTIONAL:
+            made, why = _both_ways(layer)
+            state |= {f"{layer.name}.{role}": array for role, array in made.items()}
+            problems += why
+            continue
         if layer.kind not in ROLES:
-            if layer.kind not in _PLAIN:
-                held = sum(array.size for array in layer.arrays.values())
+            held = sum(array.size for array in layer.arrays.values())
+            if held:
                 problems.append(
                     f"layer {layer.name!r} ({layer.kind}) is of no supported kind; its {held} "
                     "weights are left out"
@@ -109,6 +133,23 @@ def translated(layers: Sequence[Layer]) -> KerasFile:
     if not state:
         raise InputError("it has no Dense, no convolution and no cell with weights")
     return KerasFile(state, problems)
+
+
+def _both_ways(layer: Layer) -> tuple[dict[str, NDArray[np.float32]], list[str]]:
+    """Return the tensors of a layer in both directions, or sentences on why PyTorch has none."""
+    made: dict[str, NDArray[np.float32]] = {}
+    for part, suffix in zip(both_directions(layer), ("", "_reverse"), strict=True):
+        known = part.kind in CELLS
+        why = other_cell(part) if known else f"PyTorch has no {part.kind} in both directions"
+        if why:
+            return {}, [f"layer {layer.name!r} ({layer.kind}) is left out: {why}"]
+        made |= {f"{role}{suffix}": array for role, array in tensors_of(part).items()}
+    return made, []
+
+
+def both_directions(layer: Layer) -> list[Layer]:
+    """Return the two layers of a :data:`BIDIRECTIONAL` one, as if both went forwards."""
+    return [replace(part, config={**part.config, "go_backwards": False}) for part in layer.inner]
 
 
 def tensors_of(layer: Layer, channels: int = 0) -> dict[str, NDArray[np.float32]]:

@@ -77,9 +77,11 @@ def _pooling(t: Translator, op: Operation) -> None:
 
 
 def _relu(t: Translator, op: Operation) -> None:
-    """Translate a ReLU."""
-    if last(op, "negative_slope", 0):
-        raise t.error(op, hint("leaky"))
+    """Translate a ReLU, which may have a slope below 0."""
+    slope = float(last(op, "negative_slope", 0))
+    if slope:
+        t.make(op, "leaky_relu", {"self": t.ref(op, 0), "negative_slope": slope})
+        return
     t.make(op, "relu", {"self": t.ref(op, 0)})
 
 

@@ -5,6 +5,14 @@ from zeroskip.compiler.frontend.select import MOST_WEIGHTS
 
 __all__ = ["hint", "why_not_planes"]
 
+_ATTENTION = (
+    "it multiplies activations with each other, as attention does, and the arrays multiply them by "
+    "weights only"
+)
+_TRANSPOSED = (
+    "the array's convolutions make planes smaller, not larger; a convolution of the same size, "
+    "with the larger planes before it, can take its place"
+)
 _HINTS = {
     "qlinear": "export in the QDQ format, which has scales beside operators of floats",
     "integer": "export in the QDQ format, which has scales beside operators of floats",
@@ -17,7 +25,22 @@ _HINTS = {
     "returned",
     "keras.gru": "only with tanh and sigmoid, forwards, with reset_after=True, and without states "
     "that are given or returned",
-    "keras.bidirectional": "with a model of PyTorch (zeroskip import --model), its weights go in",
+    "keras.bidirectional": "only of an LSTM or a GRU that is supported alone, with "
+    "merge_mode='concat'",
+    "keras.timedistributed": "only of Dense, and of what acts on each value, on the steps of a "
+    "sequence",
+    "keras.simplernn": "its result is not that of a cell with gates; use LSTM or GRU",
+    "keras.embedding": "it takes whole numbers, and an input is fractions; give the network the "
+    "rows that it would choose",
+    "keras.masking": "all steps of a sequence count; leave it out, and give sequences whole",
+    "keras.lambda": "its code is no part of a configuration; write it in layers",
+    "keras.tfoplambda": "write it in layers, not as a function of TensorFlow",
+    "keras.conv2dtranspose": _TRANSPOSED,
+    "keras.conv1dtranspose": _TRANSPOSED,
+    "keras.relu": "only with a slope, a largest value, or neither, and with a threshold of 0",
+    "keras.resizing": "give the network pictures of the size that it makes of them",
+    "keras.multiheadattention": _ATTENTION,
+    "keras.attention": _ATTENTION,
     "softmax": "leave it out: it does not change which output is the largest",
     "hardswish": "its result is not that of a ReLU; use ReLU",
     "hardsigmoid": "its result is not that of a ReLU; use ReLU",
@@ -26,22 +49,27 @@ _HINTS = {
     "tanh": "only within LSTM and GRU, as torch writes their cells",
     "silu": "its result is not that of a ReLU; use ReLU",
     "leaky": "negative outputs are clipped to 0 or kept; use ReLU",
-    "prelu": "negative outputs are clipped to 0 or kept; use ReLU",
+    "prelu": "only with constant slopes that are the same all over a channel (in Keras, "
+    "shared_axes=[1, 2])",
     "gelu": "its result is not that of a ReLU; use ReLU",
     "selu": "its result is not that of a ReLU; use ReLU",
     "celu": "its result is not that of a ReLU; use ReLU",
     "mish": "its result is not that of a ReLU; use ReLU",
     "softplus": "its result is not that of a ReLU; use ReLU",
-    "scaled_dot_product_attention": "it multiplies activations with each other, as attention "
-    "does, and the arrays multiply them by weights only",
-    "conv_transpose": "the array's convolutions make planes smaller, not larger; a convolution of "
-    "the same size, with the larger planes before it, can take its place",
+    "scaled_dot_product_attention": _ATTENTION,
+    "conv_transpose": _TRANSPOSED,
     "conv": "only convolutions in one or two dimensions",
     "abs": "relu(x) + relu(-x) is the same",
     "maximum": "with a number, clamp does that; of two tensors, a + relu(b - a) is the same",
     "minimum": "with a number, clamp does that; of two tensors, a - relu(a - b) is the same",
     "stack": "cat joins channels",
-    "einsum": "write it as a Linear layer or a convolution",
+    "einsum": "only a matrix product, such as bi,io->bo, of an activation and a constant; write it "
+    "as a Linear layer or a convolution",
+    "where": "of what chooses by the data, only where(x > 0, x, 0), which is a ReLU, is known; "
+    "write it with ReLUs",
+    "erf": "as a part of GELU, its result is not that of a ReLU; use ReLU",
+    "argmax": "leave it out, and take the largest of the outputs",
+    "topk": "leave it out, and take the largest of the outputs",
     "pow": "the arrays multiply by constants only, so neither powers nor LPPool; use AvgPool2d or "
     "MaxPool2d and fine-tune",
     "upsample": "it mixes neighbours with weights that differ from place to place; use "
@@ -61,8 +89,13 @@ _HINTS = {
 
 def hint(base: str) -> str:
     """Return advice for an operator that is not supported, or nothing."""
+    if base in ("gt", "ge", "lt", "le", "eq", "ne"):
+        return _HINTS["where"]
     if base == "elu":  # which the name of ReLU ends in
         return _HINTS["gelu"]
+    if base.startswith("keras."):  # which writes the same names without lines between words
+        plain = base.replace("_", "")
+        return next((text for key, text in _HINTS.items() if key.replace("_", "") in plain), "")
     return next((text for key, text in _HINTS.items() if key in base), "")
 
 

@@ -1,12 +1,13 @@
 """Read the graph in a Keras file: as operators of ONNX, which the front end knows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.keras_file import KerasModel, read_keras_model
-from zeroskip.compiler.compress.keras_tensors import Layer
+from zeroskip.compiler.compress.keras_tensors import BIDIRECTIONAL, OF_EACH_STEP, Layer
+from zeroskip.compiler.frontend.keras_calls import Calls, references
 from zeroskip.compiler.frontend.keras_layers import LAYERS
 from zeroskip.compiler.frontend.keras_nodes import FOREIGN, Nodes
 from zeroskip.compiler.frontend.keras_recurrent import (
@@ -57,6 +58,8 @@ def read_keras_graph(path: str | Path, sample_shape: Sequence[int] | None = None
     def made() -> Any:
         try:
             return _Network(model).model()
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"{path} has a configuration that is damaged ({type(error).__name__}: {error})"
@@ -70,42 +73,11 @@ class _Network(Nodes):
 
     def __init__(self, model: KerasModel) -> None:
         super().__init__()
-        self._layers = {layer.name: layer for layer in model.layers}
         self._inputs: dict[str, tuple[int | None, ...]] = {}
-        entries = list(model.entries)
-        self._ends = [str(name) for name in _names(model.config.get("output_layers", []))]
-        chain = model.kind == "Sequential"
-        self._recurrent = _read_as_steps(entries, chain=chain)
-        last = self._of_chain(entries) if chain else ""
-        for entry in entries:
-            config = entry["config"]
-            name = str(config["name"])
-            # A file of Keras 2 has no arrays of an input, and so no such layer.
-            layer = self._layers.get(name) or Layer(str(entry["class_name"]), name, config)
-            if layer.kind == "InputLayer":
-                self._input(layer.name, layer.config)
-                last = layer.name
-                continue
-            sources = [last] if chain else list(_sources(entry))
-            self._add(layer, sources)
-            last = layer.name
-        self._ends = self._ends or [last]
-
-    def _of_chain(self, entries: Sequence[Mapping[str, Any]]) -> str:
-        """Make the input of layers one behind the other, if they do not begin with one."""
-        if entries[0]["class_name"] == "InputLayer":
-            return ""
-        self._input("input", entries[0]["config"])
-        return "input"
-
-    def _input(self, name: str, config: Mapping[str, Any]) -> None:
-        sizes = config.get("batch_shape") or config["batch_input_shape"]
-        # The last dimension is that of the channels in Keras.
-        _, *free = [None if size is None else int(size) for size in sizes]
-        steps = name in self._recurrent or "" in self._recurrent
-        self._inputs[name] = (1, *free) if steps else (1, *free[-1:], *free[:-1])
-        self.rank(name, len(sizes))
-        self.of_steps(name, are=steps)
+        self._used: dict[str, int] = {}
+        whole = Layer(model.kind, "", model.config, inner=model.layers)
+        self._steps = _read_as_steps(whole)
+        self._ends = self._model(whole, [])
 
     def model(self) -> Any:
         """Return the ``ModelProto``."""
@@ -121,18 +93,87 @@ class _Network(Nodes):
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(FOREIGN, 1)]
         return helper.make_model(graph, opset_imports=opsets)
 
-    def _add(self, layer: Layer, sources: list[str]) -> None:
+    def _model(self, model: Layer, sources: Sequence[str]) -> list[str]:
+        """Add a model's layers, which read ``sources``, or inputs of the network if there are none.
+
+        Returns
+        -------
+        The tensors that are its results.
+        """
+        if model.kind == "Sequential":
+            return self._chain(model.inner, sources)
+        layers = dict(zip(_names(model), model.inner, strict=True))
+        made: dict[tuple[str, int], list[str]] = {}
+        given = [name for name, _, _ in references(model.config.get("input_layers", []))]
+        for name, layer in layers.items():
+            if layer.kind == "InputLayer":
+                own = sources[given.index(name)] if sources else self._input(name, layer.config)
+                made[name, 0] = [own]
+        calls = Calls(model.config["layers"])
+        for name, number, read in calls.in_order():
+            found: list[str | float] = [
+                made[calls.use(ref)][ref[2]] if isinstance(ref, tuple) else ref for ref in read
+            ]
+            made[name, number] = self._call(layers[name], found)
+        ends = references(model.config["output_layers"])
+        return [made[calls.use(end, output=True)][end[2]] for end in ends]
+
+    def _chain(self, layers: Sequence[Layer], sources: Sequence[str]) -> list[str]:
+        """Add layers one behind the other; return the result of the last."""
+        first = layers[0]
+        if sources:
+            last = sources[0]
+        elif first.kind == "InputLayer":
+            last = self._input(first.name, first.config)
+        else:
+            last = self._input("input", _input_of(first))
+        for layer in layers:
+            if layer.kind != "InputLayer":
+                last, *_ = self._call(layer, [last])
+        return [last]
+
+    def _input(self, name: str, config: Mapping[str, Any]) -> str:
+        sizes = config.get("batch_shape") or config["batch_input_shape"]
+        # The last dimension is that of the channels in Keras.
+        _, *free = [None if size is None else int(size) for size in sizes]
+        steps = name in self._steps
+        self._inputs[name] = (1, *free) if steps else (1, *free[-1:], *free[:-1])
+        self.rank(name, len(sizes))
+        self.of_steps(name, are=steps)
+        return name
+
+    def _call(self, layer: Layer, read: Sequence[str | float]) -> list[str]:
+        """Add one use of a layer or model, which reads tensors and numbers; return its results."""
+        number = self._used[layer.name] = self._used.get(layer.name, 0) + 1
+        output = layer.name if number == 1 else f"{layer.name}.{number}"
+        sources = [
+            given if isinstance(given, str) else self.constant(f"{output}.operand{place}", given)
+            for place, given in enumerate(read)
+        ]
+        if layer.is_model:
+            return self._model(layer, sources)
+        self._add(layer, sources, output)
+        return [output]
+
+    def _add(self, layer: Layer, sources: Sequence[str], output: str) -> None:
         """Add what a layer is, and behind it its activation."""
-        self.rank(layer.name, self.rank(sources[0]))
-        if layer.kind in RECURRENT:
+        tensors = [source for source in sources if source not in self.constants]
+        self.rank(output, self.rank(tensors[0]))
+        if layer.kind in (*RECURRENT, BIDIRECTIONAL):
             if why_not(layer, sources):
-                self.node(layer.kind, sources, layer.name, domain=FOREIGN)
+                self.node(layer.kind, sources, output, domain=FOREIGN)
             else:
-                recurrent(self, layer, sources, layer.name)
+                recurrent(self, layer, sources, output)
             return
-        if self.of_steps(sources[0]):
+        if layer.kind == OF_EACH_STEP:
+            if layer.inner[0].kind in _OF_EACH and self.of_steps(tensors[0]):
+                self._add(layer.inner[0], sources, output)
+            else:
+                self.node(layer.kind, sources, output, domain=FOREIGN)
+            return
+        if self.of_steps(tensors[0]):
             if layer.kind in _OF_EACH:
-                self.of_steps(layer.name, are=True)
+                self.of_steps(output, are=True)
             else:
                 sources = [self._planes(source) for source in sources]
         first = layer.config.get("data_format", "channels_last") == "channels_last"
@@ -142,14 +183,14 @@ class _Network(Nodes):
         activation = layer.config.get("activation", "linear")
         if add is None or not first:
             kind = layer.kind if first else f"{layer.kind}.{_FIRST}"
-            self.node(kind, sources, layer.name, domain=FOREIGN)
+            self.node(kind, sources, output, domain=FOREIGN)
             return
         if layer.kind == "Activation" or activation in (None, "linear"):
-            add(self, layer, sources, layer.name)
+            add(self, layer, sources, output)
             return
-        before = f"{layer.name}.linear"
+        before = f"{output}.linear"
         add(self, layer, sources, before)
-        self.activation(str(activation), before, layer.name)
+        self.activation(str(activation), before, output)
 
     def _planes(self, source: str) -> str:
         """Return steps as planes of one row, whose channels are first."""
@@ -160,47 +201,45 @@ class _Network(Nodes):
         return made
 
 
-def _read_as_steps(entries: Sequence[Mapping[str, Any]], *, chain: bool) -> set[str]:
-    """Return the inputs that recurrent layers read; of a chain without a layer for it, ``""``."""
-    if chain:
-        first = next((e for e in entries if e["class_name"] != "InputLayer"), None)
-        if first is None or first["class_name"] not in RECURRENT:
+def _names(model: Layer) -> list[str]:
+    """Return the names that a model's own entries have."""
+    return [str(entry["config"]["name"]) for entry in model.config["layers"]]
+
+
+def _input_of(layer: Layer) -> Mapping[str, Any]:
+    """Return the configuration that has the shape that a layer reads, its own or of one inside."""
+    while layer.is_model:
+        inputs = [inner for inner in layer.inner if inner.kind == "InputLayer"]
+        layer = (inputs or layer.inner)[0]
+    return layer.config
+
+
+def _read_as_steps(model: Layer) -> set[str]:
+    """Return the inputs that only what takes steps reads.
+
+    That of a chain without a layer for it is ``input``.
+    """
+    if model.kind == "Sequential":
+        behind = next((layer for layer in model.inner if layer.kind != "InputLayer"), None)
+        if behind is None or not _takes_steps(behind, 0):
             return set()
-        given = entries[0]["class_name"] == "InputLayer"
-        return {str(entries[0]["config"]["name"])} if given else {""}
-    readers: dict[str, set[str]] = {}
-    for entry in entries:
+        own = model.inner[0].kind == "InputLayer"
+        return {_names(model)[0] if own else "input"}
+    readers: dict[str, list[bool]] = {}
+    entries = model.config["layers"]
+    for entry, layer in zip(entries, model.inner, strict=True):
         for call in entry["inbound_nodes"]:
-            for name in _names(call):
-                readers.setdefault(name, set()).add(str(entry["class_name"]))
-    return {name for name, kinds in readers.items() if kinds <= {*RECURRENT}}
+            for place, (name, _, _) in enumerate(references(call)):
+                readers.setdefault(name, []).append(_takes_steps(layer, place))
+    return {name for name, are in readers.items() if all(are)}
 
 
-def _sources(entry: Mapping[str, Any]) -> Iterator[str]:
-    """Give the names of the layers whose results a layer reads."""
-    calls = entry["inbound_nodes"]
-    if len(calls) != 1:
-        raise InputError(
-            f"layer {entry['config']['name']!r} is used {len(calls)} times: give each use a layer"
-        )
-    yield from _names(calls[0])
-
-
-def _names(value: Any) -> Iterator[str]:
-    """Give the layers that a reference of Keras 2 or 3 names, in order."""
-    if isinstance(value, Mapping):
-        if "keras_history" in value:
-            yield str(value["keras_history"][0])
-            return
-        for inner in value.values():
-            yield from _names(inner)
-    elif isinstance(value, list | tuple):
-        if (
-            len(value) > 2
-            and isinstance(value[0], str)
-            and all(isinstance(n, int) for n in value[1:3])
-        ):
-            yield value[0]
-            return
-        for inner in value:
-            yield from _names(inner)
+def _takes_steps(layer: Layer, place: int) -> bool:
+    """Say whether what a layer reads at a place is a sequence, not planes."""
+    if not layer.is_model:
+        return layer.kind in (*RECURRENT, BIDIRECTIONAL, OF_EACH_STEP)
+    found = _read_as_steps(layer)
+    if layer.kind == "Sequential":
+        return bool(found)
+    given = references(layer.config.get("input_layers", []))
+    return place < len(given) and given[place][0] in found

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from zeroskip.compiler.compress.keras_tensors import Layer, tensors_of
-from zeroskip.compiler.frontend.keras_nodes import Nodes
+from zeroskip.compiler.frontend.keras_nodes import FOREIGN, Nodes
 
 __all__ = ["LAYERS"]
 
@@ -51,7 +51,7 @@ def _separable(net: Nodes, layer: Layer, sources: Sequence[str], output: str) ->
         layer.config.get("depth_multiplier", 1)
     )
     dilations = _tuple(layer.config.get("dilation_rate", 1), 2)
-    middle = net.node("Conv", [*sources, depthwise], f"{layer.name}.depthwise", group=groups,
+    middle = net.node("Conv", [*sources, depthwise], f"{output}.depthwise", group=groups,
                       dilations=dilations, **_windows(layer))  # fmt: skip
     net.node("Conv", [middle, *others], output)
 
@@ -84,7 +84,7 @@ def _global_pool(net: Nodes, layer: Layer, sources: Sequence[str], output: str) 
         net.node(kind, sources, output)
         return
     net.node("Flatten", [net.node(kind, sources, f"{output}.planes")], output)
-    net.rank(layer.name, 2)
+    net.rank(output, 2)
 
 
 def _flatten(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
@@ -92,7 +92,7 @@ def _flatten(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> N
     if net.rank(source) > 2:
         source = net.turned(source, f"{output}.last", last=True)
     net.node("Flatten", [source], output)
-    net.rank(layer.name, 2)
+    net.rank(output, 2)
 
 
 def _reshape(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
@@ -103,7 +103,7 @@ def _reshape(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> N
     wide = len(target) > 2
     made = f"{output}.last_of_it" if wide else output
     net.node("Reshape", [source, net.constant(f"{output}.shape", target, np.int64)], made)
-    net.rank(layer.name, len(target))
+    net.rank(output, len(target))
     if wide:
         net.rank(made, len(target))
         net.turned(made, output, last=False)
@@ -111,14 +111,66 @@ def _reshape(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> N
 
 def _relu(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
     config = layer.config
-    slope = config.get("negative_slope") or config.get("alpha") or 0.0
+    slope = _slope(config, 0.0)
     most = config.get("max_value")
-    if slope or config.get("threshold"):
-        net.node("LeakyRelu", sources, output)
+    if config.get("threshold") or (slope and most is not None):
+        net.node(layer.kind, sources, output, domain=FOREIGN)
+    elif slope:
+        net.node("LeakyRelu", sources, output, alpha=slope)
     elif most is None:
         net.node("Relu", sources, output)
     else:
         net.clip(sources[0], output, float(most))
+
+
+def _leaky(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    net.node("LeakyRelu", sources, output, alpha=_slope(layer.config, 0.3))
+
+
+def _slope(config: Mapping[str, Any], default: float) -> float:
+    """Return the slope below 0, which has another name in Keras 2."""
+    given = config.get("negative_slope", config.get("alpha"))
+    return default if given is None else float(given)
+
+
+def _prelu(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    (slopes,) = layer.arrays.values()
+    net.node("PRelu", [*sources, net.constant(f"{layer.name}.alpha", np.moveaxis(slopes, -1, 0))],
+             output)  # fmt: skip
+
+
+def _average(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    del layer
+    total = net.node("Sum", sources, f"{output}.total")
+    net.node("Mul", [total, net.constant(f"{output}.part", 1 / len(sources))], output)
+
+
+def _normalization(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    (source,) = sources
+    axes = layer.config.get("axis", -1)
+    axes = [axes] if isinstance(axes, int) else list(axes or [])
+    if any(axis not in (-1, net.rank(source) - 1) for axis in axes) or layer.config.get("invert"):
+        net.node(layer.kind, sources, output, domain=FOREIGN)
+        return
+    mean, variance = (
+        np.asarray(layer.arrays.get(name, layer.config.get(name)), np.float64).reshape(-1)
+        for name in ("mean", "variance")
+    )
+    # Where a value never varied, Keras divides by its least number.
+    scale = 1 / np.maximum(np.sqrt(variance), 1e-7)
+    column = (-1, *[1] * (net.rank(source) - 2))
+    factor = net.constant(f"{output}.scale", scale.reshape(column))
+    shift = net.constant(f"{output}.offset", (-mean * scale).reshape(column))
+    net.node("Add", [net.node("Mul", [source, factor], f"{output}.scaled"), shift], output)
+
+
+def _upsampling(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
+    mode = layer.config.get("interpolation", "nearest")
+    factors = _tuple(layer.config["size"], 1 if layer.kind.endswith("1D") else 2)
+    scales = net.constant(f"{output}.scales", [1, 1, *factors])
+    net.node("Resize", [*sources, "", scales], output,
+             mode={"nearest": "nearest", "bilinear": "linear"}.get(mode, "cubic"),
+             coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
 
 
 def _concat(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
@@ -170,6 +222,13 @@ def _rescaling(net: Nodes, layer: Layer, sources: Sequence[str], output: str) ->
     net.node("Add", [scaled, shift], output)
 
 
+_PLAIN = {
+    "Abs": "Abs", "Absolute": "Abs", "Add": "Sum", "Divide": "Div", "Maximum": "Max",
+    "Minimum": "Min", "Multiply": "Mul", "Negative": "Neg", "Relu": "Relu", "Sigmoid": "Sigmoid",
+    "Subtract": "Sub", "TrueDivide": "Div",
+}  # fmt: skip
+"""Layers, and functions of ``keras.ops`` that files have as layers, that are one operator."""
+
 LAYERS: Mapping[str, AddLayer] = {
     **dict.fromkeys(("Conv1D", "Conv2D", "DepthwiseConv2D"), _convolution),
     **dict.fromkeys(
@@ -181,7 +240,10 @@ LAYERS: Mapping[str, AddLayer] = {
         _global_pool,
     ),
     **dict.fromkeys(
-        ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianNoise", "GaussianDropout"),
+        ("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise",
+         "RandomBrightness", "RandomColorJitter", "RandomContrast", "RandomErasing", "RandomFlip",
+         "RandomHue", "RandomInvert", "RandomRotation", "RandomSaturation", "RandomTranslation",
+         "RandomZoom", "SpatialDropout1D", "SpatialDropout2D"),
         lambda net, _, sources, output: net.node("Identity", sources, output),
     ),
     **dict.fromkeys(("ZeroPadding1D", "ZeroPadding2D"), _padding),
@@ -189,16 +251,25 @@ LAYERS: Mapping[str, AddLayer] = {
     "Activation": lambda net, layer, sources, output: net.activation(
         str(layer.config["activation"]), sources[0], output
     ),
-    "Add": lambda net, _, sources, output: net.node("Sum", sources, output),
+    **{
+        kind: lambda net, _, sources, output, operator=operator: net.node(operator, sources, output)
+        for kind, operator in _PLAIN.items()
+    },
+    "Average": _average,
     "BatchNormalization": _norm,
     "Concatenate": _concat,
     "Dense": _dense,
     "Flatten": _flatten,
+    "LeakyReLU": _leaky,
+    "Normalization": _normalization,
+    "PReLU": _prelu,
     "Permute": _permute,
     "ReLU": _relu,
+    "Relu6": lambda net, _, sources, output: net.clip(sources[0], output, 6.0),
     "Rescaling": _rescaling,
     "Reshape": _reshape,
     "SeparableConv2D": _separable,
+    **dict.fromkeys(("UpSampling1D", "UpSampling2D"), _upsampling),
     "Softmax": lambda net, _, sources, output: net.activation("softmax", sources[0], output),
 }  # fmt: skip
 """What adds the nodes that a kind of layer is."""

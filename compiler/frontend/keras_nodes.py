@@ -12,10 +12,15 @@ __all__ = ["FOREIGN", "Nodes"]
 
 FOREIGN = "keras"
 """Domain of what has no operator in ONNX, and is refused by its name."""
+_BEFORE = ".linear"
+"""Ends the name of what a layer's activation reads."""
 _ACTIVATIONS = {
     "relu": "Relu", "softmax": "Softmax", "sigmoid": "Sigmoid", "tanh": "Tanh", "elu": "Elu",
     "selu": "Selu", "softplus": "Softplus", "leaky_relu": "LeakyRelu", "log_softmax": "LogSoftmax",
 }  # fmt: skip
+
+_SLOPE = 0.2
+"""Of leaky_relu below 0, where it is named as an activation."""
 
 
 class Nodes:
@@ -28,13 +33,18 @@ class Nodes:
         self._of_steps: set[str] = set()
 
     def rank(self, name: str, rank: int | None = None) -> int:
-        """Return the number of dimensions of a tensor; a ``rank`` that is given is kept for it."""
+        """Return the number of dimensions of a tensor; a ``rank`` that is given is kept for it.
+
+        An activation behind a layer changes nothing of it.
+        """
+        name = name.removesuffix(_BEFORE)
         if rank is not None:
             self._ranks[name] = rank
         return self._ranks[name]
 
     def of_steps(self, name: str, *, are: bool = False) -> bool:
         """Return whether a tensor is (batch, steps, values); ``are`` notes that it is."""
+        name = name.removesuffix(_BEFORE)
         if are:
             self._of_steps.add(name)
         return name in self._of_steps
@@ -53,7 +63,7 @@ class Nodes:
         """Append a node; return its output."""
         from onnx import helper
 
-        name = output.removesuffix(".linear")
+        name = output.removesuffix(_BEFORE)
         self.nodes.append(
             helper.make_node(kind, list(inputs), [output], name=name, domain=domain, **more)
         )
@@ -77,6 +87,8 @@ class Nodes:
             self.clip(source, output, 6.0)
         elif kind in _ACTIVATIONS:
             more: dict[str, Any] = {"axis": 1} if "softmax" in kind else {}
+            if kind == "leaky_relu":
+                more["alpha"] = _SLOPE
             self.node(_ACTIVATIONS[kind], [source], output, **more)
         else:
             self.node(kind, [source], output, domain=FOREIGN)

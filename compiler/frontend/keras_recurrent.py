@@ -1,11 +1,18 @@
 """What recurrent layers of Keras, and Dense layers on each of several steps, are in ONNX."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.compress.keras_tensors import Layer, other_cell, tensors_of
+from zeroskip.compiler.compress.keras_tensors import (
+    BIDIRECTIONAL,
+    Layer,
+    both_directions,
+    other_cell,
+    tensors_of,
+)
 from zeroskip.compiler.frontend.keras_nodes import Nodes
 
 __all__ = ["RECURRENT", "dense_of_each", "recurrent", "why_not"]
@@ -17,37 +24,67 @@ _FROM_TORCH = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
 
 def why_not(layer: Layer, sources: Sequence[str]) -> str:
     """Return why a recurrent layer of Keras cannot be one of ONNX; an empty text if it can."""
-    if len(sources) > 1 or layer.config.get("return_state"):
+    parts = layer.inner or [layer]
+    if len(sources) > 1 or any(part.config.get("return_state") for part in parts):
         return "it is given a state, or gives its own"
-    return other_cell(layer)
+    if layer.kind != BIDIRECTIONAL:
+        return other_cell(layer)
+    if layer.config.get("merge_mode", "concat") != "concat":
+        return "its directions are not side by side"
+    if any(part.kind not in RECURRENT for part in parts):
+        return "it is of another layer"
+    return next(filter(None, map(other_cell, both_directions(layer))), "")
 
 
 def recurrent(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
     """Add a recurrent layer, which reads (batch, steps, values), or planes of one row."""
     (source,) = sources
-    made = tensors_of(layer)
-    arrays = {"W": made["weight_ih_l0"], "R": made["weight_hh_l0"]}
-    if "bias_ih_l0" in made:
-        arrays["B"] = np.stack([made["bias_ih_l0"], made["bias_hh_l0"]])
-        arrays["B"] = np.concatenate([_sums(layer.kind, row) for row in arrays["B"]])[None]
-    for name in ("W", "R"):
-        arrays[name] = _sums(layer.kind, arrays[name])[None]
+    both = layer.kind == BIDIRECTIONAL
+    parts = both_directions(layer) if both else [layer]
+    cell = parts[0]
+    made = [_arrays(part) for part in parts]
+    arrays = {name: np.stack([one[name] for one in made]) for name in made[0]}
     names = [net.constant(f"{layer.name}.{name}", array) for name, array in arrays.items()]
     order = [1, 0, 2] if net.of_steps(source) else [2, 0, 1]
     turned = net.node("Transpose", [source], f"{output}.steps", perm=order)
     size = arrays["R"].shape[2]
-    more = {"linear_before_reset": 1} if layer.kind == "GRU" else {}
-    every, last = f"{output}.every", f"{output}.last"
-    net.cell(layer.kind, [turned, *names], [every, last], layer.name, hidden_size=size, **more)
-    if not layer.config.get("return_sequences"):
-        axes = net.constant(f"{output}.axes", [0], np.int64)
-        net.node("Squeeze", [last, axes], output)
-        net.rank(layer.name, 2)
+    more: dict[str, Any] = {"linear_before_reset": 1} if cell.kind == "GRU" else {}
+    if both:
+        more["direction"] = "bidirectional"
+    width = len(parts) * size
+    steps = bool(cell.config.get("return_sequences"))
+    every, last = (f"{output}.every", "") if steps else ("", f"{output}.last")
+    net.cell(cell.kind, [turned, *names], [every, last], output, hidden_size=size, **more)
+    if not steps and not both:
+        net.node("Squeeze", [last, net.constant(f"{output}.axes", [0], np.int64)], output)
+        net.rank(output, 2)
         return
-    axes = net.constant(f"{output}.axes", [1], np.int64)
-    one = net.node("Squeeze", [every, axes], f"{output}.one")
-    net.node("Transpose", [one], output, perm=[1, 0, 2])
-    net.of_steps(layer.name, are=True)
+    if not steps:
+        beside = net.node("Transpose", [last], f"{output}.beside", perm=[1, 0, 2])
+        net.node("Reshape", [beside, _sizes(net, output, [1, width])], output)
+        net.rank(output, 2)
+        return
+    beside = net.node("Transpose", [every], f"{output}.beside", perm=[0, 2, 1, 3])
+    joined = net.node("Reshape", [beside, _sizes(net, output, [0, 1, width])], f"{output}.one")
+    net.node("Transpose", [joined], output, perm=[1, 0, 2])
+    net.of_steps(output, are=True)
+
+
+def _sizes(net: Nodes, output: str, sizes: Sequence[int]) -> str:
+    return net.constant(f"{output}.sizes", sizes, np.int64)
+
+
+def _arrays(layer: Layer) -> dict[str, NDArray[np.float32]]:
+    """Return a cell's arrays of one direction, by the names that they have in ONNX."""
+    made = tensors_of(layer)
+    arrays = {
+        "W": _sums(layer.kind, made["weight_ih_l0"]),
+        "R": _sums(layer.kind, made["weight_hh_l0"]),
+    }
+    if "bias_ih_l0" in made:
+        biases = [_sums(layer.kind, made[f"bias_{of}_l0"]) for of in ("ih", "hh")]
+        arrays["B"] = np.concatenate(biases)
+    return arrays
 
 
 def dense_of_each(net: Nodes, layer: Layer, sources: Sequence[str], output: str) -> None:
@@ -64,7 +101,7 @@ def dense_of_each(net: Nodes, layer: Layer, sources: Sequence[str], output: str)
     net.node("MatMul", [source, matrix], product)
     if bias:
         net.node("Add", [product, *bias], output)
-    net.of_steps(layer.name, are=True)
+    net.of_steps(output, are=True)
 
 
 def _sums(kind: str, array: NDArray[np.float32]) -> NDArray[np.float32]:

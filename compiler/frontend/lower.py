@@ -8,6 +8,7 @@ from zeroskip.compiler.frontend.ends import without_last
 from zeroskip.compiler.frontend.over_steps import batch_before_steps
 from zeroskip.compiler.frontend.program import Graph
 from zeroskip.compiler.frontend.recurrent import has_cells, lower_recurrent
+from zeroskip.compiler.frontend.relu_sums import as_relu_sums
 from zeroskip.compiler.frontend.traced import Reader, live_nodes
 from zeroskip.compiler.frontend.unrolled import with_cells
 from zeroskip.compiler.frontend.walk import Walk
@@ -51,7 +52,8 @@ def lower(graph: Graph) -> FloatGraph:
         graph = batch_before_steps(graph)
         made = lower_recurrent(graph, live_nodes(graph))
     else:
-        made = Walk(Reader(graph), nodes).run()
+        graph = as_relu_sums(graph)
+        made = Walk(Reader(graph), live_nodes(graph)).run()
     made = replace(made, notes=graph.notes)
     verify_graph(made, "the front end")
     return made

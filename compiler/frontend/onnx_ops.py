@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.onnx_planes import PLANES
 from zeroskip.compiler.frontend.onnx_recurrent import RECURRENT
 from zeroskip.compiler.frontend.translator import Operation, Translation, Translator
@@ -41,6 +42,8 @@ def _scaled(array: NDArray[Any], factor: float) -> NDArray[Any]:
 
 def _matmul(t: Translator, op: Operation) -> None:
     """Translate a matrix product; the second operand is the weights."""
+    if not any(name in t.constants for name in op.inputs):
+        raise t.error(op, hint("scaled_dot_product_attention"))
     if op.inputs[0] in t.constants or op.inputs[1] not in t.constants:
         raise t.error(op, "only with the activation first and constant weights")
     weight = np.asarray(t.constants[op.inputs[1]], np.float64)
@@ -113,15 +116,78 @@ def _negation(t: Translator, op: Operation) -> None:
     t.make(op, "neg", {"self": t.ref(op, 0)})
 
 
+def _leaky(t: Translator, op: Operation) -> None:
+    """Translate a ReLU with a slope below 0."""
+    slope = float(op.attributes.get("alpha", 0.01))
+    t.make(op, "leaky_relu", {"self": t.ref(op, 0), "negative_slope": slope})
+
+
+def _prelu(t: Translator, op: Operation) -> None:
+    """Translate a ReLU with slopes below 0 that were learned."""
+    t.array(op, 1, "slope")
+    t.make(op, "prelu", {"self": t.ref(op, 0), "weight": t.ref(op, 1)})
+
+
+def _absolute(t: Translator, op: Operation) -> None:
+    """Translate ``Abs``: each element without its sign."""
+    t.make(op, "abs", {"self": t.ref(op, 0)})
+
+
+def _compared(t: Translator, op: Operation) -> None:
+    """Translate a comparison, element by element."""
+    bases = {"Greater": "gt", "GreaterOrEqual": "ge", "Less": "lt", "LessOrEqual": "le"}
+    t.make(op, bases[op.kind], {"self": t.ref(op, 0), "other": t.ref(op, 1)})
+
+
+def _where(t: Translator, op: Operation) -> None:
+    """Translate a choice between two tensors, element by element."""
+    names = ("condition", "self", "other")
+    t.make(op, "where", {name: t.ref(op, number) for number, name in enumerate(names)})
+
+
+def _einsum(t: Translator, op: Operation) -> None:
+    """Translate a sum of products that is a matrix product of an activation and weights."""
+    text = op.attributes["equation"].replace(" ", "")
+    read, _, made = text.partition("->")
+    terms = read.split(",")
+    weights = [name in t.constants for name in op.inputs]
+    if weights.count(True) == 0 and len(terms) > 1:
+        raise t.error(op, hint("scaled_dot_product_attention"))
+    if len(terms) != 2 or weights.count(True) != 1:
+        raise t.error(op, hint("einsum"))
+    place = weights.index(True)
+    matrix, activation = terms[place], terms[1 - place]
+    summed, kept = activation[-1:], activation[:-1]
+    new = made[-1:]
+    product = len(matrix) == 2 and {*matrix} == {summed, new} and summed != new
+    if not product or made != kept + new or new in activation:
+        raise t.error(op, f"its equation {text!r} is no matrix product: {hint('einsum')}")
+    array = t.constants[op.inputs[place]]
+    array = array if matrix == new + summed else array.T
+    name = f"{op.inputs[place]}.of.{op.name}"
+    weight = t.renamed(op, op.inputs[place], name, array)
+    t.make(op, "linear", {"input": t.ref(op, 1 - place), "weight": weight})
+
+
+def _extreme(t: Translator, op: Operation) -> None:
+    """Translate a maximum or minimum of tensors, two at a time."""
+    _in_pairs(t, op, "maximum" if op.kind == "Max" else "minimum")
+
+
 def _sum_all(t: Translator, op: Operation) -> None:
     """Translate a sum of tensors to additions of two."""
+    _in_pairs(t, op, "add")
+
+
+def _in_pairs(t: Translator, op: Operation, base: str) -> None:
+    """Translate an operator of any number of tensors to one of two, again and again."""
     name = op.inputs[0]
     for number, other in enumerate(op.inputs[1:], 1):
         last = number == len(op.inputs) - 1
         made = op.outputs[0] if last else f"{op.outputs[0]}.{number}"
         t.shapes[made] = t.shapes[op.outputs[0]]
         args = {"self": t.constant(op, name), "other": t.constant(op, other)}
-        t.make(op, "add", args, [made])
+        t.make(op, base, args, [made])
         name = made
     if len(op.inputs) == 1:
         _same(t, op)
@@ -244,6 +310,8 @@ _REDUCE = ("axes", "keepdims", "noop_with_empty_axes")
 TRANSLATIONS: Mapping[str, Translation] = {
     **PLANES,
     **RECURRENT,
+    **dict.fromkeys(("Greater", "GreaterOrEqual", "Less", "LessOrEqual"), ((), _compared)),
+    "Abs": ((), _absolute),
     "Add": ((), _elementwise),
     "BatchNormalization": (("epsilon", "momentum", "training_mode"), _batch_norm),
     "Cast": (("to", "saturate", "round_mode"), _cast),
@@ -251,13 +319,18 @@ TRANSLATIONS: Mapping[str, Translation] = {
     "Concat": (("axis",), _concat),
     "Div": ((), _elementwise),
     "Dropout": (("ratio", "seed"), _dropout),
+    "Einsum": (("equation",), _einsum),
     "Flatten": (("axis",), _reshape),
     "Gather": (("axis",), _gather),
     "Gemm": (("alpha", "beta", "transA", "transB"), _gemm),
     "Identity": ((), _same),
+    "LeakyRelu": (("alpha",), _leaky),
     "MatMul": ((), _matmul),
+    "Max": ((), _extreme),
+    "Min": ((), _extreme),
     "Mul": ((), _elementwise),
     "Neg": ((), _negation),
+    "PRelu": ((), _prelu),
     "Pad": (("mode",), _pad),
     "ReduceMax": (_REDUCE, _reduce),
     "ReduceMean": (_REDUCE, _reduce),
@@ -271,5 +344,6 @@ TRANSLATIONS: Mapping[str, Translation] = {
     "Sum": ((), _sum_all),
     "Transpose": (("perm",), _transpose),
     "Unsqueeze": (("axes",), _reshape),
+    "Where": ((), _where),
 }
 """Translations of all operators that are known, by name."""

@@ -97,5 +97,7 @@ class Moves:
         return self._joined(node, values)
 
     def _joined(self, node: Node, values: list[StepValue]) -> StepValue:
-        self._layers.join(node.name, [one.tensor for one in values])
-        return dataclasses.replace(values[0], tensor=node.name)
+        # In Keras, what joins the directions of a layer has the layer's name.
+        name = self._layers.free_name(node.name)
+        self._layers.join(name, [one.tensor for one in values])
+        return dataclasses.replace(values[0], tensor=name)

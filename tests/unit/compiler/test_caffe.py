@@ -250,7 +250,6 @@ def run(words: Sequence[object], capsys: pytest.CaptureFixture[str]) -> tuple[in
 IP = layer("ip", "InnerProduct", "data", inner_product_param="num_output: 2")
 REFUSED = {
     "LRN": (layer("n", "LRN", "data"), r"'n' \(LRN.*neighbouring channels"),
-    "slope": (layer("r", "ReLU", "data", relu_param="negative_slope: 0.1"), "use ReLU"),
     "product": (layer("e", "Eltwise", "data data", eltwise_param="operation: PROD"), "SUM"),
     "unknown": (layer("y", "Yolo", "data"), r"'y' \(Yolo"),
     "parameter": (layer("r", "ReLU", "data", relu_param="odd: 3"), r"attribute odd = \[3\]"),

@@ -343,7 +343,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     ),
     "gelu": (seq(linear(5, 5), nn.GELU()), (2, 5), "not that of a ReLU; use ReLU; supported is"),
     "elu": (seq(linear(5, 5), nn.ELU()), (2, 5), "not that of a ReLU; use ReLU; supported is"),
-    "prelu": (seq(linear(5, 5), nn.PReLU()), (2, 5), "clipped to 0 or kept; use ReLU"),
     "threshold": (
         seq(linear(5, 5), nn.Threshold(0.1, 0)),
         (2, 5),

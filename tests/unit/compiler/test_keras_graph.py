@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError, InputError
+from zeroskip.compiler.compress.keras_file import read_keras
 from zeroskip.compiler.frontend.networks import import_file
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.passes.fixed_point import check_planes
@@ -209,6 +210,146 @@ def test_cells_compute_what_keras_does(every: bool, tmp_path: Path) -> None:
     assert import_file(path).sample_shape == (4, 7)
 
 
+def call(*read: tuple[str, int]) -> dict[str, Any]:
+    """Return a use of a layer, which reads results of layers by name and by the use of them."""
+    tensors = [
+        {"class_name": "__keras_tensor__", "config": {"keras_history": [name, use, 0]}}
+        for name, use in read
+    ]
+    return {"args": [tensors] if len(tensors) > 1 else tensors, "kwargs": {}}
+
+
+def entry(kind: str, name: str, *calls: Any, **config: Any) -> dict[str, Any]:
+    return {"class_name": kind, "config": {"name": name, **config}, "inbound_nodes": list(calls)}
+
+
+def write(
+    path: Path, config: Any, arrays: Mapping[str, Sequence[NDArray[np.float64]]]
+) -> NDArray[np.float64]:
+    """Write a model of Keras 3, arrays by their groups' paths; return inputs for it."""
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        for group, held in arrays.items():
+            for place, array in enumerate(held):
+                file.create_dataset(f"{group}/vars/{place}", data=array.astype(np.float32))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("model.weights.h5", weights.getvalue())
+    return drawn(3, *config["config"]["layers"][0]["config"]["batch_shape"][1:])
+
+
+def test_models_in_models_and_layers_that_are_used_twice(tmp_path: Path) -> None:
+    """A model is used twice in one, in which a layer is, too, and reads a later one's result."""
+    shape = {"batch_shape": [None, 4]}
+    inner = [
+        entry("InputLayer", "in", **shape),
+        entry("Dense", "twice", call(("in", 0)), call(("other", 0)), activation="relu"),
+        entry("Dense", "other", call(("twice", 0))),
+    ]
+    layers = [
+        entry("InputLayer", "in", **shape),
+        entry(
+            "Functional", "encoder", call(("in", 0)), call(("encoder", 0)),
+            layers=inner, input_layers=["in", 0, 0], output_layers=["twice", 1, 0],
+        ),
+        entry("Subtract", "less", call(("encoder", 1), ("in", 0))),
+        entry(
+            "Sequential", "head", call(("less", 0)),
+            layers=[entry("InputLayer", "in", **shape), entry("Dense", "twice")],
+        ),
+    ]  # fmt: skip
+    config = {
+        "class_name": "Functional",
+        "config": {
+            "layers": layers, "input_layers": [["in", 0, 0]], "output_layers": [["head", 0, 0]],
+        },
+    }  # fmt: skip
+    w, v, u = drawn(4, 4), drawn(4, 4), drawn(4, 2)
+    arrays = {
+        "layers/functional/layers/dense": [w],
+        "layers/functional/layers/dense_1": [v],
+        "layers/sequential/layers/dense": [u],
+    }
+    x = write(tmp_path / "net.keras", config, arrays)
+
+    def encoder(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.maximum(np.maximum(x @ w, 0) @ v @ w, 0)
+
+    expected = (encoder(encoder(x)) - x) @ u
+    np.testing.assert_allclose(computed(tmp_path / "net.keras", x), expected, rtol=1e-5, atol=1e-5)
+    state = read_keras(tmp_path / "net.keras").state
+    assert [*state] == ["encoder.twice.weight", "encoder.other.weight", "head.twice.weight"]
+    layers[1]["inbound_nodes"][0] = call(("less", 0))
+    write(tmp_path / "net.keras", config, arrays)
+    with pytest.raises(InputError, match="reads what is made of its own result"):
+        import_file(tmp_path / "net.keras")
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_both_directions(every: bool, tmp_path: Path) -> None:
+    """A Dense layer on each step, and behind it a layer in both directions."""
+    cells = [entry("GRU", f"{way}_gru", return_sequences=every) for way in ("forward", "backward")]
+    both = {"layer": cells[0], "backward_layer": cells[1], "merge_mode": "concat"}
+    dense = entry("Dense", "each", activation="relu")
+    layers = [
+        entry("InputLayer", "in", batch_shape=[None, 5, 4]),
+        entry("TimeDistributed", "steps", layer=dense),
+        entry("Bidirectional", "both", **both),
+    ]
+    config = {"class_name": "Sequential", "config": {"layers": layers}}
+    d = drawn(4, 4)
+    weights = [[drawn(4, 6), drawn(2, 6), drawn(2, 6)] for _ in cells]
+    arrays = {"layers/time_distributed/layer": [d]} | {
+        f"layers/bidirectional/{way}_layer/cell": held
+        for way, held in zip(("forward", "backward"), weights, strict=True)
+    }
+    x = write(tmp_path / "net.keras", config, arrays)
+    y = np.maximum(x @ d, 0)
+    (fw, fu, fb), (bw, bu, bb) = weights
+    forward, backward = cell("GRU", y, fw, fu, fb), cell("GRU", y[:, ::-1], bw, bu, bb)
+    network = import_file(tmp_path / "net.keras")
+    made = [
+        m for node, m in run_nodes(network, x.reshape(15, 4, 1, 1)) if node.name == network.output
+    ]
+    result = made[0].reshape(3, 5, 4)
+    if every:
+        expected = np.concatenate([forward, backward[:, ::-1]], axis=2)
+    else:
+        result, expected = result[:, -1], np.concatenate([forward[:, -1], backward[:, -1]], axis=1)
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+    state = read_keras(tmp_path / "net.keras").state
+    assert {"steps.weight", "both.weight_ih_l0", "both.weight_ih_l0_reverse"} <= {*state}
+
+
+def test_layers_that_are_one_operator(tmp_path: Path) -> None:
+    """Pictures are scaled by what was seen of them, and slopes are those of each channel."""
+    slopes, kernel = np.abs(drawn(1, 1, 2)), drawn(1, 1, 2, 2)
+    mean, variance = drawn(2), np.abs(drawn(2))
+    layers = [
+        entry("InputLayer", "in", batch_shape=[None, 3, 3, 2]),
+        entry("RandomFlip", "flip"),
+        entry("Normalization", "scaled", axis=[-1]),
+        entry("Conv2D", "conv", kernel_size=[1, 1]),
+        entry("PReLU", "slopes"),
+        entry("LeakyReLU", "leaky", negative_slope=0.5),
+    ]
+    config = {"class_name": "Sequential", "config": {"layers": layers}}
+    arrays = {
+        "layers/normalization": [mean, variance, np.array(9.0)],
+        "layers/conv2d": [kernel],
+        "layers/p_re_lu": [slopes],
+    }
+    x = write(tmp_path / "net.keras", config, arrays)
+    y = (x - mean) / np.sqrt(variance) @ kernel[0, 0]
+    y = np.where(y > 0, y, slopes * y)
+    expected = np.moveaxis(np.where(y > 0, y, 0.5 * y), 3, 1).reshape(3, -1)
+    made = computed(tmp_path / "net.keras", np.moveaxis(x, 3, 1))
+    np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-4)
+    write(tmp_path / "net.keras", config, arrays | {"layers/p_re_lu": [drawn(3, 3, 2)]})
+    with pytest.raises(CompileError, match=r"the same all over a channel .*shared_axes"):
+        import_file(tmp_path / "net.keras")
+
+
 @pytest.mark.parametrize(
     ("kind", "config", "moved"),
     [
@@ -263,7 +404,15 @@ def test_what_is_not_supported_is_named(tmp_path: Path) -> None:
         ),
         (("LSTM", {"activation": "relu"}, [], ["in"]), "only with tanh and sigmoid"),
         (("GRU", {"reset_after": False}, [], ["in"]), "with reset_after=True"),
-        (("Bidirectional", {}, [], ["in"]), "with a model of PyTorch"),
+        (
+            (
+                "Bidirectional",
+                {"layer": {"class_name": "SimpleRNN", "config": {"name": "rnn"}}},
+                [],
+                ["in"],
+            ),
+            "of an LSTM or a GRU",
+        ),
     ]
     for layer, why in refused:
         write_keras_3(path, {"in": INPUT, "x": layer}, "x")

@@ -396,7 +396,14 @@ REFUSED: dict[str, tuple[Callable[[Net], str], str]] = {
         lambda n: n.add("Relu", n.add("Softmax", "x", axis=1)),
         r"\(Softmax.*leave it out",
     ),
-    "leaky": (lambda n: n.add("LeakyRelu", "x"), r"\(LeakyRelu.*use ReLU"),
+    "gate": (
+        lambda n: n.add("Where", n.add("Greater", "x", n.weight("c", 1)), n.weight("one", 1), "x"),
+        r"only where\(x > 0, x, 0\)",
+    ),
+    "outer product": (
+        lambda n: n.add("Einsum", "x", n.weight("k", 3), equation="bchw,k->bkchw"),
+        "'bchw,k->bkchw' is no matrix product",
+    ),
     "elu": (lambda n: n.add("Elu", "x"), r"\(Elu.*not that of a ReLU; use ReLU"),
     "erf of a gelu": (lambda n: n.add("Erf", "x"), r"\(Erf.*use ReLU"),
     "mish": (lambda n: n.add("Mish", "x"), r"\(Mish.*not that of a ReLU; use ReLU"),

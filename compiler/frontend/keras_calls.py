@@ -1,0 +1,110 @@
+"""Who reads what in a model of Keras, whose layers may be used more than once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from zeroskip.base.errors import InputError
+
+__all__ = ["Calls", "Reference", "operands", "references"]
+
+Reference = tuple[str, int, int]
+"""A layer's name, which use of it, and which of its results."""
+
+_COUNTED_FROM_1 = ("Functional", "Model")
+"""Models whose own graph counts as their first use where a model's outputs are listed."""
+
+
+def references(value: Any) -> list[Reference]:
+    """Return what an entry of Keras 2 or 3 refers to, in order."""
+    return [found for found in operands(value) if isinstance(found, tuple)]
+
+
+def operands(value: Any) -> list[Reference | float]:
+    """Return what a call of Keras 2 or 3 refers to, and the numbers among it, in order."""
+    if isinstance(value, Mapping) and "args" in value:
+        numbers = (int, float)
+        args = list(value["args"])
+        found = [
+            part
+            for arg in args
+            for part in (
+                [float(arg)]
+                if isinstance(arg, numbers) and not isinstance(arg, bool)
+                else _referred(arg)
+            )
+        ]
+        return [*found, *_referred(value.get("kwargs", {}))]
+    return [*_referred(value)]
+
+
+def _referred(value: Any) -> Iterator[Reference]:
+    if isinstance(value, Mapping):
+        if "keras_history" in value:
+            name, call, result = value["keras_history"]
+            yield str(name), int(call), int(result)
+            return
+        for inner in value.values():
+            yield from _referred(inner)
+    elif isinstance(value, list | tuple):
+        if (
+            len(value) > 2
+            and isinstance(value[0], str)
+            and all(isinstance(n, int) for n in value[1:3])
+        ):
+            yield value[0], value[1], value[2]
+            return
+        for inner in value:
+            yield from _referred(inner)
+
+
+class Calls:
+    """The uses of layers in a functional model.
+
+    Parameters
+    ----------
+    entries : the configurations of its layers.
+    """
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        self._of = {str(e["config"]["name"]): list(e["inbound_nodes"]) for e in entries}
+        self._kinds = {str(e["config"]["name"]): str(e["class_name"]) for e in entries}
+        read = [ref for calls in self._of.values() for call in calls for ref in references(call)]
+        # Keras 2 counts the uses of a model from 1, as its own graph is one.
+        self._from_1 = {name for name, call, _ in read if call >= self._count(name)}
+
+    def _count(self, name: str) -> int:
+        return max(1, len(self._of[name]))  # an input has no entry for its only use
+
+    def use(self, ref: Reference, *, output: bool = False) -> tuple[str, int]:
+        """Return the layer that is referred to, and the number of its use.
+
+        ``output`` says that the reference is one of the model's outputs.
+        """
+        name, number, _ = ref
+        first = name in self._from_1 or (output and self._kinds[name] in _COUNTED_FROM_1)
+        return name, (number - first) % self._count(name)
+
+    def in_order(self) -> Iterator[tuple[str, int, list[Reference | float]]]:
+        """Give each use of a layer, and what it reads, behind those whose results it reads.
+
+        Raises
+        ------
+        InputError
+            If layers read each other in a circle.
+        """
+        made = {(name, 0) for name, calls in self._of.items() if not calls}
+        waiting = [
+            (name, number) for name, calls in self._of.items() for number in range(len(calls))
+        ]
+        while waiting:
+            left: list[tuple[str, int]] = []
+            for name, number in waiting:
+                read = operands(self._of[name][number])
+                if all(self.use(ref) in made for ref in read if isinstance(ref, tuple)):
+                    made.add((name, number))
+                    yield name, number, read
+                else:
+                    left.append((name, number))
+            if len(left) == len(waiting):
+                raise InputError(f"layer {left[0][0]!r} reads what is made of its own result")
+            waiting = left
