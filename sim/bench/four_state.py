@@ -7,10 +7,9 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge
 
-__all__ = ["WATCHED", "guard_of", "start_watch"]
+from zeroskip.sim.rtl.watched import WATCHED
 
-WATCHED = "ZEROSKIP_WATCHED_PORTS"
-"""The environment variable that names the ports to watch; none unless it is set."""
+__all__ = ["guard_of", "start_watch"]
 
 
 def start_watch(dut: Any) -> None:

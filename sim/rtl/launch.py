@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import cocotb_tools.config
@@ -15,11 +16,11 @@ from cocotb_tools.check_results import get_results
 
 from zeroskip.base.environment import python_environment
 from zeroskip.base.errors import SimulationError, ToolError
-from zeroskip.sim.bench.four_state import WATCHED
 from zeroskip.sim.rtl.icarus import icarus_ports, icarus_top
 from zeroskip.sim.rtl.tools import ended_by
+from zeroskip.sim.rtl.watched import WATCHED
 
-__all__ = ["launch"]
+__all__ = ["cocotb_entry_point", "launch"]
 
 # What the system says of a file that cannot grow: that is no fault of the design.
 _FULL = "No space left on device|File too large|Disk quota exceeded"
@@ -103,7 +104,7 @@ def _bench_environment(top: str, bench: str, xml: Path, seed: int) -> dict[str, 
         **env,
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [libraries, env.get("LD_LIBRARY_PATH")])),
         "PYGPI_PYTHON_BIN": sys.executable,
-        "GPI_USERS": f"{library};{cocotb_tools.config.pygpi_entry_point()}",
+        "GPI_USERS": f"{library};{cocotb_entry_point()}",
         "COCOTB_TOPLEVEL": top,
         "TOPLEVEL_LANG": "verilog",
         "COCOTB_TEST_MODULES": bench,
@@ -113,3 +114,16 @@ def _bench_environment(top: str, bench: str, xml: Path, seed: int) -> dict[str, 
         # Else pytest rewrites all that is imported, and Numba takes seconds more.
         "COCOTB_REWRITE_ASSERTION_FILES": "",
     }
+
+
+def cocotb_entry_point() -> str:
+    """Return what the simulator is to call of cocotb.
+
+    ``cocotb_tools.config.pygpi_entry_point`` imports cocotb for it, and with it pytest, which fails
+    where a user has a ``py.py`` of his own beside his script.
+    """
+    folder = Path(cocotb_tools.config.__file__).parents[1] / "cocotb"
+    found = PathFinder.find_spec("simulator", [str(folder)])
+    if found is None or found.origin is None:
+        raise ToolError(f"cocotb in {folder} has no module 'simulator': install it again")
+    return f"{Path(found.origin).resolve()},initialize"

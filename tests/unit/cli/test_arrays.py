@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from cocotb_tools.config import pygpi_entry_point
 
 from zeroskip.base.errors import InputError, ParameterError
 from zeroskip.cli.arrays import ENGINES, choose_array, choose_arrays, describe_arrays, show_value
@@ -117,6 +118,10 @@ def test_commands_need_no_extra_until_they_are_run() -> None:
         f"import sys; sys.modules.update(dict.fromkeys({missing}));"
         "import zeroskip.cli.app; from zeroskip.cli.arrays import ENGINES;"
         "from zeroskip.sim.machine import find_evaluation;"
-        "[find_evaluation(name) for name in ENGINES]"
+        "[find_evaluation(name) for name in ENGINES];"
+        # It imports pytest, which a user's own py.py beside his script breaks.
+        "from zeroskip.sim.rtl.launch import cocotb_entry_point;"
+        "print(cocotb_entry_point(), 'cocotb' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == f"{pygpi_entry_point()} False\n"
