@@ -16,13 +16,19 @@ from amaranth.lib.wiring import In, Out
 from zeroskip.flow.synth.yosys import run_yosys
 from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
 
-__all__ = ["FAILS", "PROVED", "Watched", "any_of", "prove", "unstable"]
+__all__ = ["FAILS", "HOLDS", "PROVED", "SLIPS", "Watched", "any_of", "prove", "take", "unstable"]
 
 PROVED = "Property proved.|Networks are equivalent."
 """What the prover says of what holds."""
 
+HOLDS = "No output asserted in"
+"""What the prover says of what holds in the cycles that it was told to look at."""
+
 FAILS = r"was asserted in frame"
 """What the prover says where inputs lead to ``bad``."""
+
+SLIPS = ("loses", "doubles")
+"""What a stream may do wrong; see :func:`take`."""
 
 _SECONDS = 400
 """Of CPU, after which a proof is given up."""
@@ -72,7 +78,21 @@ def unstable(m: Module, port: Any, payload: Value) -> Value:
     return stalled & (~port.valid | (payload != before))
 
 
-def prove(design: wiring.Component, folder: Path) -> str:
+def take(m: Module, port: Any, ready: Value, slip: Value, *, wrong: str = "") -> Value:
+    """Take what a stream offers while ``ready``; return whether a word leaves, as it is watched.
+
+    Parameters
+    ----------
+    slip : cycles in which the stream may do wrong.
+    wrong : one of :data:`SLIPS`, to see that a proof can fail: a word goes without having been
+        watched, or comes again. Nothing unless given.
+    """
+    taken = {"": ready, "loses": ready | slip, "doubles": ready & ~slip}[wrong]
+    m.d.comb += port.ready.eq(taken)
+    return port.valid & ready
+
+
+def prove(design: wiring.Component, folder: Path, *, cycles: int | None = None) -> str:
     """Ask whether a state can be reached in which the only output of ``design`` is 1.
 
     Registers and memories begin with 0, or as after a reset. The prover is the ABC that comes with
@@ -80,9 +100,15 @@ def prove(design: wiring.Component, folder: Path) -> str:
     sees its inside, that the output is 0 must be an invariant, and is proved by induction: it is 0
     in the first cycles, and in every cycle after one in which it is 0.
 
+    Parameters
+    ----------
+    design : see above.
+    folder : for files.
+    cycles : look at so many from the beginning only, where no invariant is found: :data:`HOLDS`.
+
     Returns
     -------
-    What the prover says, which :data:`PROVED` or :data:`FAILS` finds.
+    What the prover says, which :data:`PROVED`, :data:`HOLDS` or :data:`FAILS` finds.
     """
     (folder / "top.v").write_text(emit_verilog(design, "top"))
     inside = design.inside if isinstance(design, Watched) else {}
@@ -94,13 +120,15 @@ def prove(design: wiring.Component, folder: Path) -> str:
         *(f"delete -port top/{port}" for port in inside.values()),
         # Yosys would else first take away what drives the port: all that it goes straight on to.
         *(f"connect -nomap -nounset -set {port} {path}" for path, port in inside.items()),
+        # Else, of a register with a constant bit, Yosys takes 0 and unknown for a conflict.
+        *("opt_clean", "setundef -init -zero"),
         *("opt -full", "async2sync", "techmap", "opt -full"),
         "dfflegalize -cell $_DFF_P_ 01",
         *("setundef -undriven -zero", "setundef -init -zero"),
         *("abc -g AND", "opt_clean", "aigmap", "write_aiger -zinit top.aig"),
     ]
     run_yosys(commands, folder)
-    method = "bmc3 -F 6; ind -F 2" if inside else "pdr"
+    method = "bmc3 -F 6; ind -F 2" if inside else "pdr" if cycles is None else f"bmc3 -F {cycles}"
     found = importlib.util.find_spec("pyosys")
     assert found is not None
     assert found.origin is not None

@@ -6,77 +6,21 @@ a PE that is not of its sender's position, before it was sent, twice, or overtak
 which a PE that it is for gets other words where it should get the mark, or an offer is taken back.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module, Mux, ShapeLike, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Module, Mux, Signal
 
-from tests.support.prove import any_of, prove, unstable
+from tests.support.prove import FAILS, PROVED, SLIPS, any_of, prove, take, unstable
+from tests.unit.hw.scnn.watched_bus import WORD, OpenBus, P
 from zeroskip.hw.scnn.act_fifo import ActFifo
 from zeroskip.hw.scnn.bus_line import BusLine
-from zeroskip.hw.scnn.formats import bus_word_layout
-from zeroskip.hw.scnn.params import ScnnParams
 
 pytest.importorskip("pyosys")
 
-P = ScnnParams(
-    mult_i=1,
-    mult_f=1,
-    banks=2,
-    bank_entries=2,
-    weight_depth=2,
-    run_bits=1,
-    field_bits=2,
-    code_bits=2,
-    weight_bits=2,
-    act_bits=2,
-    num_channels=4,
-    act_fifo_words=2,
-)
-WORD = bus_word_layout(P)
 
-
-class _Open(wiring.Component):
-    """What is left open of a proof: words that are offered, and stalls.
-
-    Members
-    -------
-    words, valid, ready : In, of each stream that comes in, and each that goes out.
-    others : In, what else is open.
-    bad : Out.
-    """
-
-    words: Any
-    valid: Signal
-    ready: Signal
-    bad: Signal
-
-    def __init__(self, ins: int, outs: int, others: Mapping[str, ShapeLike]) -> None:
-        super().__init__({
-            "words": In(WORD).array(ins),
-            "valid": In(ins),
-            "ready": In(outs),
-            "bad": Out(1),
-            **{name: In(shape) for name, shape in others.items()},
-        })
-
-    def offer(self, m: Module, number: int, port: Any, word: Any, may: Any) -> Any:
-        """Offer a word, if it may be, until it is taken; return whether it is taken."""
-        stalled = Signal(name=f"stalled_{number}")
-        kept: Any = Signal(WORD, name=f"kept_{number}")
-        m.d.sync += [stalled.eq(port.valid & ~port.ready), kept.eq(port.payload)]
-        m.d.comb += [
-            port.valid.eq(stalled | (self.valid[number] & may)),
-            port.payload.eq(Mux(stalled, kept, word)),
-        ]
-        return port.valid & port.ready
-
-
-class WatchedLine(_Open):
+class WatchedLine(OpenBus):
     """A line of the bus: ``which`` sender's words may be marked, with ``mark``."""
 
     which: Signal
@@ -150,29 +94,35 @@ def test_a_line_delivers_every_word_once_and_in_order(
     length: int, size: int, pair: int, tmp_path: Path
 ) -> None:
     answer = prove(WatchedLine(length, size, pair), tmp_path)
-    assert "Property proved." in answer, answer[-2000:]
+    assert PROVED.split("|")[0] in answer, answer[-2000:]
 
 
 def test_the_proof_of_a_line_can_fail(tmp_path: Path) -> None:
     answer = prove(WatchedLine(2, 0, 0, slack=0), tmp_path)
-    assert "was asserted in frame" in answer, answer[-2000:]
+    assert FAILS in answer, answer[-2000:]
 
 
-class WatchedFifo(_Open):
+class WatchedFifo(OpenBus):
     """A PE's FIFO of words, with any blocks of weights; one word, of one activation, is marked.
 
     Words and blocks come as they do from the bus and the streams: channels ascend in a round, and
     the last word of a channel says so.
+
+    Parameters
+    ----------
+    wrong : one of :data:`.SLIPS`: what leaves is lost or doubled while ``slip``.
     """
 
+    slip: Signal
     mark: Signal
     channel: Signal
     count: Signal
     last: Signal
     header_valid: Signal
 
-    def __init__(self) -> None:
-        others = {"mark": 1, "channel": 2, "count": 1, "last": 1, "header_valid": 1}
+    def __init__(self, wrong: str = "") -> None:
+        self._wrong = wrong
+        others = {"slip": 1, "mark": 1, "channel": 2, "count": 1, "last": 1, "header_valid": 1}
         super().__init__(1, 1, others)
 
     def elaborate(self, platform: object) -> Module:
@@ -194,10 +144,10 @@ class WatchedFifo(_Open):
         with m.If(marked):
             m.d.sync += channel.eq(word.channel)
         out = fifo.o.payload
-        leaves = fifo.o.valid & fifo.o.ready & (out.place.count != 0) & out.word.acts[0].value[0]
+        taken_out = take(m, fifo.o, self.ready[0], self.slip, wrong=self._wrong)
+        leaves = taken_out & (out.place.count != 0) & out.word.acts[0].value[0]
         with m.If(leaves):
             m.d.sync += left.eq(1)
-        m.d.comb += fifo.o.ready.eq(self.ready[0])
         its_block = (block.channel == channel) & (block.place.count != 0)
         now = sent & (ahead == 0)
         missed = now & block_taken & its_block & ~left & ~leaves
@@ -259,4 +209,10 @@ class WatchedFifo(_Open):
 @pytest.mark.long("a proof of half a minute")
 def test_each_word_meets_its_weights_once(tmp_path: Path) -> None:
     answer = prove(WatchedFifo(), tmp_path)
-    assert "Property proved." in answer, answer[-2000:]
+    assert PROVED.split("|")[0] in answer, answer[-2000:]
+
+
+@pytest.mark.parametrize("wrong", SLIPS)
+def test_the_proof_of_a_fifo_can_fail(wrong: str, tmp_path: Path) -> None:
+    answer = prove(WatchedFifo(wrong), tmp_path)
+    assert FAILS in answer, answer[-2000:]

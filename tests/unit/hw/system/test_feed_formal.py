@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from amaranth.hdl import Module, Mux, Signal, Value
 
-from tests.support.prove import FAILS, PROVED, Watched, prove, unstable
+from tests.support.prove import FAILS, PROVED, SLIPS, Watched, prove, take, unstable
 from zeroskip.hw.system.feed import Feed
 from zeroskip.hw.system.gearbox import Gearbox
 from zeroskip.hw.system.params import SystemParams
@@ -19,15 +19,22 @@ _MOST = 1 << 5
 
 
 class GearboxWatch(Watched):
-    """A gearbox, whose parts are counted on both sides, and of which one has a 1 and others a 0."""
+    """A gearbox, whose parts are counted on both sides, and of which one has a 1 and others a 0.
+
+    Parameters
+    ----------
+    i_bits, o_bits : of the gearbox.
+    wrong : one of :data:`.SLIPS`: what leaves is lost or doubled while ``slip``.
+    """
 
     given: Signal
     valid: Signal
     ready: Signal
+    slip: Signal
 
-    def __init__(self, i_bits: int, o_bits: int) -> None:
-        self._widths = i_bits, o_bits
-        super().__init__({"given": i_bits, "valid": 1, "ready": 1})
+    def __init__(self, i_bits: int, o_bits: int, wrong: str = "") -> None:
+        self._widths, self._wrong = (i_bits, o_bits), wrong
+        super().__init__({"given": i_bits, "valid": 1, "ready": 1, "slip": 1})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -42,9 +49,8 @@ class GearboxWatch(Watched):
         m.d.comb += [
             i.payload.eq(offered),
             i.valid.eq(self.valid | waits),
-            o.ready.eq(self.ready),
             comes.eq(i.valid & i.ready),
-            leaves.eq(o.valid & o.ready),
+            leaves.eq(take(m, o, self.ready, self.slip, wrong=self._wrong)),
         ]
         m.d.sync += [waits.eq(i.valid & ~i.ready), held.eq(offered)]
         with m.If(comes & (offered != 0)):
@@ -78,6 +84,15 @@ class GearboxWatch(Watched):
 def test_a_gearbox_loses_and_doubles_nothing(i_bits: int, o_bits: int, tmp_path: Path) -> None:
     answer = prove(GearboxWatch(i_bits, o_bits), tmp_path)
     assert any(text in answer for text in PROVED.split("|")), answer[-2000:]
+
+
+@pytest.mark.parametrize("wrong", SLIPS)
+@pytest.mark.parametrize(("i_bits", "o_bits"), [(1, 2), (2, 1)])
+def test_the_proof_of_a_gearbox_can_fail(
+    i_bits: int, o_bits: int, wrong: str, tmp_path: Path
+) -> None:
+    answer = prove(GearboxWatch(i_bits, o_bits, wrong), tmp_path)
+    assert FAILS in answer, answer[-2000:]
 
 
 class FeedWatch(Watched):
