@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from zeroskip.compiler.ir.graph import INPUT
 from zeroskip.flow.synth.liberty import read_liberty
 from zeroskip.flow.synth.power import read_power
 from zeroskip.flow.synth.yosys import check_yosys
+from zeroskip.hw.common.params import ArrayParams
 from zeroskip.sim.energy.activity import Event, Sram, Unit
 from zeroskip.sim.energy.gate_cells import build_pes, cell_at, cells_of
 from zeroskip.sim.energy.gate_power import library_technology, module_energies
@@ -139,7 +141,11 @@ def gate_energy(
     """
     check_yosys()
     if len(image.parts) != 1:
-        raise InputError(f"gates of one array are run, and image {image.name!r} has several")
+        engines = " and ".join(part.engine for part in image.parts)
+        raise InputError(
+            f"gates of one array are run, and image {image.name!r} has {engines}: give one whose "
+            "layers are all of one engine"
+        )
     (part,) = image.parts
     params, array = part.params, machine(part.engine)
     model = array.energy
@@ -148,7 +154,7 @@ def gate_energy(
     if params.num_pes > MOST_PES:
         raise InputError(
             f"gates of at most {MOST_PES} PEs are run, and the image is for {params.num_pes}: "
-            f"compile it with --set {part.engine}.num_pes={MOST_PES}"
+            f"compile it with {_few_pes(part.engine, params)}"
         )
     library = read_liberty(liberty)
     power = read_power(library, liberty)
@@ -203,6 +209,13 @@ def gate_energy(
         tuple(units),
         technology,
     )
+
+
+def _few_pes(engine: str, params: ArrayParams) -> str:
+    """Say which options give an array of few enough PEs: of a grid, both of its sides."""
+    sides = [field.name for field in params.fields() if field.name.startswith("pes_")]
+    most = {side: isqrt(MOST_PES) for side in sides} or {"num_pes": MOST_PES}
+    return " ".join(f"--set {engine}.{name}={number}" for name, number in most.items())
 
 
 def gate_report(found: GateEnergy) -> Iterator[Table | str]:

@@ -1,17 +1,22 @@
 """Energy from changes of gates' pins: what liberty files and waves say, and how it adds up."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.arrays import EIE
+from tests.support.arrays import EIE, SCNN
+from tests.support.both import draw_both
+from tests.support.images import scnn_image
 from zeroskip.base.errors import InputError, SimulationError
 from zeroskip.cli.app import app
 from zeroskip.cli.guard import run_guarded
+from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.flow.synth.liberty import read_liberty
 from zeroskip.flow.synth.power import Power, read_power
-from zeroskip.sim.eie.gates import draw_network
+from zeroskip.sim.eie.gates import draw_network as draw_eie
+from zeroskip.sim.energy.gate_level import gate_energy
 from zeroskip.sim.energy.gate_power import cell_energy
 from zeroskip.sim.energy.toggles import count_toggles
 
@@ -156,10 +161,23 @@ def test_changes_while_the_array_runs(tmp_path: Path) -> None:
 
 
 def test_images_that_are_too_large(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    image, _ = draw_network(replace(EIE, num_pes=5), 1)
+    image, _ = draw_eie(replace(EIE, num_pes=5), 1)
     image.save(tmp_path / "image")
     arguments = ["energy", str(tmp_path / "image"), "--gates", str(tmp_path / "small.lib")]
     assert run_guarded(app, "zeroskip", arguments) == 2
     assert "gates of at most 4 PEs are run, and the image is for 5" in capsys.readouterr().err
     assert run_guarded(app, "zeroskip", [*arguments, "--plot", str(tmp_path / "x.svg")]) == 2
     assert "leave --tech and --plot out" in capsys.readouterr().err
+
+
+def test_images_that_are_not_of_one_array_of_few_pes(
+    draw_network: Callable[..., QuantGraph[QuantLinear]], tmp_path: Path
+) -> None:
+    both, inputs, _ = draw_both(draw_network, 0)
+    engines = " and ".join(part.engine for part in both.parts)
+    with pytest.raises(InputError, match=f"has {engines}: give one whose layers are all of one"):
+        gate_energy(both, inputs, tmp_path / "small.lib")
+    grid = scnn_image("grid", QuantGraph((1, 1, 1), (), ()), replace(SCNN, pes_x=3), ())
+    # A grid has no number of PEs that could be set.
+    with pytest.raises(InputError, match=r"--set scnn\.pes_x=2 --set scnn\.pes_y=2"):
+        gate_energy(grid, inputs, tmp_path / "small.lib")
