@@ -293,6 +293,7 @@ def test_patches_that_are_refused(
         (["--board", "ulx3s-85f", "--clock", "0"], "--clock must be from 1 to 1000 MHz, not 0"),
         (["--board", "ulx3s-85f", "--clock", "fast"], "it must be a number, not 'fast'"),
         (["--board", "ulx3s-85f", "--seed", "-1"], "--seed must be from 0 to 2147483647, not -1"),
+        (["--board", "ulx3s-85f", "--seeds", "0"], "--seeds must be from 1 to 100, not 0"),
         (
             ["--board", "ulx3s-85f", "--clock", "1"],
             "--clock must be a rate that can be made of",

@@ -21,6 +21,8 @@ zeroskip bitstream out/digits_icebreaker --board icebreaker -o out/icebreaker
 zeroskip bitstream out/digits16 --board ulx3s-85f -o out/ulx3s --clock 60 --json
 """
 
+_MOST_SEEDS = 100
+
 CLOCK_MISSED = 3
 """Exit code: the bitstream is there, but the clock is too fast for it."""
 
@@ -50,6 +52,15 @@ def make_bitstream(
             help="Of the places that placing begins from: Fmax varies by a few per cent.",
         ),
     ] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds",
+            metavar="N",
+            parser=whole_number,
+            help="Try so many, from --seed on, until one meets the clock; the fastest is kept.",
+        ),
+    ] = 1,
     again: Annotated[
         bool, typer.Option("--again", help="Place and route even if that was done before.")
     ] = False,
@@ -67,6 +78,8 @@ def make_bitstream(
         raise ParameterError("clock_mhz", clock_mhz, "from 1 to 1000 MHz")
     if not 0 <= seed < 1 << 31:
         raise ParameterError("seed", seed, "from 0 to 2147483647")
+    if not 1 <= seeds <= _MOST_SEEDS:
+        raise ParameterError("seeds", seeds, f"from 1 to {_MOST_SEEDS}")
     from zeroskip.flow.board import bitstream
 
     with Steps() as steps:
@@ -78,6 +91,7 @@ def make_bitstream(
             clock_mhz=clock_mhz,
             baud=baud,
             seed=seed,
+            seeds=seeds,
             again=again,
             progress=steps,
         )

@@ -3,7 +3,8 @@
 import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "make_bitstream",
     "name_image_in_report",
     "name_some",
+    "try_seeds",
 ]
 
 _REPORT, _TEXT = "report.json", "report.txt"
@@ -38,6 +40,7 @@ def make_bitstream(
     clock_mhz: float | None,
     baud: int,
     seed: int = 1,
+    seeds: int = 1,
     again: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -51,6 +54,7 @@ def make_bitstream(
     clock_mhz : None for the board's own.
     baud : of the serial line.
     seed : of the places that nextpnr begins from; Fmax varies with it by a few per cent.
+    seeds : how many to try, from ``seed`` on, until one meets the clock; the fastest is kept.
     again : place and route even if that was done before.
     progress : see :data:`.Progress`.
 
@@ -70,16 +74,17 @@ def make_bitstream(
     made = flow_on_board(image)
     part = made.board_part(image)
     array = made.board_array(part.params)
-    base = build_base(
+    build = partial(
+        build_base,
         board,
         array,
         cache_dir(),
         clock_mhz=clock_mhz or array.clock_mhz(board),
         baud=baud,
-        seed=seed,
         again=again,
         progress=step,
     )
+    base, tried = try_seeds(lambda number: build(seed=number), range(seed, seed + seeds))
     name = f"{board.name}{FAMILIES[board.family].suffix}"
     step("pack", 0, 1)
     try:
@@ -95,6 +100,7 @@ def make_bitstream(
             report |= {
                 "bytes": (stage / name).stat().st_size,
                 "routed_before": base.cached,
+                "seeds": tried,
                 "loaded_by_host": loaded_by_host(base.layout, part),
             }
             report["seconds"] |= seconds
@@ -103,6 +109,22 @@ def make_bitstream(
         raise InputError(f"{output} cannot be written: {error.strerror or error}") from error
     step("pack", 1, 1)
     return report
+
+
+def try_seeds(build: Callable[[int], Base], seeds: Sequence[int]) -> tuple[Base, dict[str, float]]:
+    """Build one seed after the other until the clock is met.
+
+    Returns
+    -------
+    The fastest configuration, and what each seed that was tried reached, in MHz.
+    """
+    bases: list[Base] = []
+    for seed in seeds:
+        bases.append(build(seed))
+        if bases[-1].layout["fmax_mhz"] >= bases[-1].layout["clock_hz"] / 1e6:
+            break
+    reached = {str(base.layout["seed"]): base.layout["fmax_mhz"] for base in bases}
+    return max(bases, key=lambda base: base.layout["fmax_mhz"]), reached
 
 
 def _write(board: Board, base: Base, part: Any, stage: Path, name: str) -> dict[str, float]:
@@ -191,7 +213,7 @@ def _lines(report: dict[str, Any]) -> list[str]:
     ]
     lines = [
         f"{what}: {report['bitstream']}, {report['bytes']} bytes",
-        f"{clock} (nextpnr's estimate, seed {report['seed']})",
+        f"{clock} (nextpnr's estimate, {_name_seeds(report)})",
         *(
             f"{name}: {counts['used']} of {counts['available']}"
             for name, counts in report["resources"].items()
@@ -205,6 +227,15 @@ def _lines(report: dict[str, Any]) -> list[str]:
             f"{name_some(report['loaded_by_host'])}"
         )
     return lines
+
+
+def _name_seeds(report: dict[str, Any]) -> str:
+    """Name the seed, and if others were tried, what each reached."""
+    tried = report.get("seeds", {})
+    if len(tried) < 2:
+        return f"seed {report['seed']}"
+    reached = ", ".join(f"{seed}: {fmax:g}" for seed, fmax in tried.items())
+    return f"seed {report['seed']}, the fastest of {reached}"
 
 
 def name_some(names: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from zeroskip.base.staging import staged_directory
 from zeroskip.flow.board.array import BoardArray, Need
 from zeroskip.flow.board.contents import place_of_cell, skeleton
 from zeroskip.flow.board.fit import check_fit, is_single
+from zeroskip.flow.board.floorplan import plan_floor
 from zeroskip.flow.board.place_map import BlockMap, map_memories, settings_of
 from zeroskip.flow.board.route import CONFIGURATION, route
 from zeroskip.flow.board.sources import board_verilog
@@ -178,6 +179,7 @@ def _make(
     progress("synthesize", 0, 1)
     at_first = _cpu_seconds()
     netlist, synthesis = synthesize(board, array, sources, folder)
+    plan_floor(board, array, folder)
     synthesized = _cpu_seconds()
     progress("synthesize", 1, 1)
     needs = [need for need in array.needs if need.content and not is_single(board, need)]
@@ -266,5 +268,5 @@ def _routed_cell(cells: Any, name: str) -> Any:
 def _digest_of_flow() -> str:
     """Digest of the code that makes a configuration of a netlist."""
     here = Path(__file__).parent
-    names = ("build", "place_map", "route", "gowin")
+    names = ("build", "place_map", "floorplan", "route", "gowin")
     return hashlib.sha256(b"".join((here / f"{n}.py").read_bytes() for n in names)).hexdigest()
