@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.common.add import add
 from zeroskip.hw.common.bypass import bypass
-from zeroskip.hw.common.sram import sram
+from zeroskip.hw.common.sram import has_short_paths, sram
 
 __all__ = ["AccumRam"]
 
@@ -67,10 +67,14 @@ class AccumRam(wiring.Component):
             w_row.eq(self.add_row),
             w_again.eq(w_valid & (self.add_row == w_row)),
         ]
+        read_row = Mux(self.read, self.read_row, self.add_row)
+        if has_short_paths(platform):
+            # What reads may be far away; what adds is near.
+            read_row = Mux(self.add, self.add_row, self.read_row)
         old = bypass(m, read.data, w_sum, w_again, "b_sum")
         m.d.comb += [
             read.en.eq(self.add | self.read),
-            read.addr.eq(Mux(self.read, self.read_row, self.add_row)),
+            read.addr.eq(read_row),
             self.read_data.eq(read.data),
             w_sum.eq(add(m, self.addend, old, self._shape.width, platform=platform)),
             write.en.eq(w_valid | self.clear),

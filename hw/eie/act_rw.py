@@ -10,7 +10,7 @@ from zeroskip.hw.common.add import add
 from zeroskip.hw.common.formats import Activation
 from zeroskip.hw.common.multiply import has_multipliers
 from zeroskip.hw.common.requantize import requantize
-from zeroskip.hw.common.sram import Ports, has_short_paths, sram
+from zeroskip.hw.common.sram import Ports, sram
 from zeroskip.hw.eie.control import rows_layout
 from zeroskip.hw.eie.delta import Delta
 from zeroskip.hw.eie.params import EieParams
@@ -35,6 +35,11 @@ class ActRw(wiring.Component):
     With a third file, rows stream in and out meanwhile, each of a file that nothing else reads, or
     writes, in the same cycle.
 
+    Parameters
+    ----------
+    params : of the array.
+    early : choose rows by ``between``, not by the host's commands, which have a longer way.
+
     Members
     -------
     source, destination : In, which file is the source; of three, which the destination.
@@ -50,6 +55,7 @@ class ActRw(wiring.Component):
     load_act, load_bias, load_row, load_data : In, write an activation (above the row is the
         file's number) or a bias.
     host_read : In, read the activation at ``load_row``.
+    between : In, if it is ``early``: no run is under way.
     host_data : Out, the activation that was read in the cycle before.
     rows : In, of three files, see ``rows_layout``.
     scan_other : In, of an array with cells: scan the destination file instead.
@@ -84,6 +90,7 @@ class ActRw(wiring.Component):
     load_row: Signal
     load_data: Signal
     host_read: Signal
+    between: Signal
     host_data: Signal
     scan_other: Signal
     scan_blank: Signal
@@ -100,8 +107,9 @@ class ActRw(wiring.Component):
     in_data: Signal
     out_data: Signal
 
-    def __init__(self, params: EieParams) -> None:
+    def __init__(self, params: EieParams, *, early: bool = False) -> None:
         self._p = params
+        self._early = early
         act, row, file = signed(params.act_bits), params.act_addr_bits, params.file_bits
         streams = {
             "destination": In(file),
@@ -124,6 +132,7 @@ class ActRw(wiring.Component):
             "take_reference": In(params.reference_addr_bits),
         }
         super().__init__({
+            **({"between": In(1)} if early else {}),
             **(changes if params.delta else {}),
             **(streams if params.streams else {}),
             **(cells if params.cells else {}),
@@ -175,10 +184,8 @@ class ActRw(wiring.Component):
                 host_here.eq(self.host_read & (load_file == number)),
                 load_here.eq(self.load_act & (load_file == number)),
             ]
-            # Nothing else is read or written while the host has a command for a file, whichever.
-            asks = [host_here, load_here]
-            if has_short_paths(platform):
-                asks = [self.host_read | self.load_act] * 2
+            # Between runs only the host reads and writes: its row is there before its command is.
+            asks = [self.between] * 2 if self._early else [host_here, load_here]
             reads = [(host_here, asks[0], self.load_row[:row])]
             writes = [(load_here, asks[1], self.load_row[:row], self.load_data[: p.act_bits])]
             if p.streams:

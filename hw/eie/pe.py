@@ -108,7 +108,8 @@ class Pe(wiring.Component):
         queue_layout = work_layout(p) if p.pointers_first else broadcast_layout(p)
         # Whether a column has entries is known late in the cycle in which its pointers are read.
         queue = Queue(queue_layout, p.queue_depth, late=p.pointers_first)
-        pointers, spmat, arithm, acts = PtrRead(p), SpmatRead(p), Arithm(p), ActRw(p)
+        pointers, spmat, arithm = PtrRead(p), SpmatRead(p), Arithm(p)
+        acts = ActRw(p, early=has_short_paths(platform))
         m.submodules.act_queue = flushed(queue)
         m.submodules.ptr_read = flushed(pointers)
         m.submodules.spmat_read = flushed(spmat)
@@ -145,7 +146,7 @@ class Pe(wiring.Component):
             arithm.row.eq(spmat.row),
             arithm.value.eq(spmat.value),
             arithm.read.eq(c.acc_read),
-            arithm.read_row.eq(c.acc_row),
+            arithm.read_row.eq(self._drained_row(m, platform)),
             arithm.clear.eq(near.clear),
             arithm.clear_row.eq(near.clear_row),
             acts.source.eq(c.source),
@@ -166,6 +167,8 @@ class Pe(wiring.Component):
             acts.write_row.eq(c.act_row),
             self.output_data.eq(acts.output_data),
         ]
+        if has_short_paths(platform):
+            m.d.comb += acts.between.eq(near.phase == Phase.IDLE)
         if not p.plain:
             m.d.comb += arithm.codebook.eq(self.codebook)
         if p.streams:
@@ -207,8 +210,9 @@ class Pe(wiring.Component):
         """Return the control for what may be a cycle late: with short paths, out of a register.
 
         It has a long way to come. Shift and activation stand from a pass's begin, long before its
-        first output is made; and a sum that was drained is not asked for until the next pass, so
-        that it may be cleared a cycle later.
+        first output is made; a sum that was drained is not asked for until the next pass, so
+        that it may be cleared a cycle later; and the host's commands, which wait for the end of a
+        run, come to the PE a cycle after they were taken.
         """
         c = self.control
         if not has_short_paths(platform):
@@ -216,6 +220,19 @@ class Pe(wiring.Component):
         near = Signal(c.shape(), name="near_control")
         m.d.sync += near.eq(c)
         return near
+
+    def _drained_row(self, m: Module, platform: object) -> Value:
+        """Return the row of the accumulator to drain: with short paths, counted here.
+
+        The row that the control counts has a long way to come to the accumulators, whose words then
+        go on into registers in the same cycle. Drains of cells take rows in another order.
+        """
+        c = self.control
+        if not has_short_paths(platform) or self._p.cells:
+            return c.acc_row
+        row = Signal.like(c.acc_row, name="drained_row")
+        m.d.sync += row.eq(Mux(c.acc_read, row + 1, 0))
+        return row
 
     def _connect_host(self, m: Module, pointers: PtrRead, spmat: SpmatRead, acts: ActRw) -> None:
         """Let host commands write the memories, and read activations."""

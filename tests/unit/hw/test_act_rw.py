@@ -45,11 +45,14 @@ def draw_acts(seed: int, count: int = 12) -> list[int]:
     return [rng.randrange(-128, 128) for _ in range(count)]
 
 
-def test_host_reads_what_it_wrote() -> None:
-    dut = ActRw(P)
+@pytest.mark.parametrize("early", [False, True], ids=["gates", "fpga"])
+def test_host_reads_what_it_wrote(early: bool) -> None:
+    dut = ActRw(P, early=early)
     first, second = draw_acts(1), draw_acts(2)
 
     async def bench(ctx: Any) -> None:
+        if early:
+            ctx.set(dut.between, 1)
         await load_file(ctx, dut, P, 0, first)
         await load_file(ctx, dut, P, 1, second)
         for source in (0, 1):
@@ -78,15 +81,20 @@ def test_activations_and_biases_are_different_memories() -> None:
     simulate(dut, bench)
 
 
+@pytest.mark.parametrize("early", [False, True], ids=["gates", "fpga"])
 @pytest.mark.parametrize("source", [0, 1])
-def test_scan(source: int) -> None:
+def test_scan(source: int, early: bool) -> None:
     """A row waits at the file's output; taken, it is pending until granted, unless it is 0."""
-    dut = ActRw(P)
+    dut = ActRw(P, early=early)
     acts = [5, -1, 0, 127, -128, 0, 0, 1, -7, 0, 2, 3]
 
     async def bench(ctx: Any) -> None:
+        if early:
+            ctx.set(dut.between, 1)
         await load_file(ctx, dut, P, source, acts)
         await load_file(ctx, dut, P, 1 - source, [55] * 12)
+        if early:
+            ctx.set(dut.between, 0)
         ctx.set(dut.source, source)
         assert not ctx.get(dut.pending)
         for row, act in enumerate(acts):

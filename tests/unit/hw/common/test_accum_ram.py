@@ -1,9 +1,10 @@
 from collections.abc import Sequence
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from amaranth.hdl import signed
+from amaranth.hdl import Fragment, signed
 
 from zeroskip.hw.common.accum_ram import AccumRam
 from zeroskip.sim.bench.pysim import simulate
@@ -17,7 +18,7 @@ def wrap(value: int) -> int:
     return (value + half) % (2 * half) - half
 
 
-def sums_of(adds: Sequence[tuple[int, int] | None]) -> list[int]:
+def sums_of(adds: Sequence[tuple[int, int] | None], *, short: bool = False) -> list[int]:
     """Clear every row, add one item per cycle (None: nothing), and read every row back."""
     dut = AccumRam(signed(BITS), DEPTH, 3)
     rows: list[int] = []
@@ -33,6 +34,8 @@ def sums_of(adds: Sequence[tuple[int, int] | None]) -> list[int]:
             if item is not None:
                 ctx.set(dut.add_row, item[0])
             await ctx.tick()
+            # Of no consequence while nothing is read.
+            ctx.set(dut.read_row, 1)
             assert ctx.get(dut.busy) == (item is not None)
             ctx.set(dut.addend, item[1] if item else 77)
         ctx.set(dut.add, 0)
@@ -44,7 +47,7 @@ def sums_of(adds: Sequence[tuple[int, int] | None]) -> list[int]:
             await ctx.tick()
             rows.append(ctx.get(dut.read_data))
 
-    simulate(dut, bench)
+    simulate(Fragment.get(dut, SimpleNamespace(short_paths=short)), bench)
     return rows
 
 
@@ -75,14 +78,15 @@ def test_sum_wraps() -> None:
     assert sums_of([(0, 511), (0, 1), (1, -512), None, (1, -1)]) == [-512, 511, 0, 0, 0]
 
 
+@pytest.mark.parametrize("short", [False, True], ids=["gates", "fpga"])
 @pytest.mark.parametrize("seed", range(4))
-def test_random_adds(seed: int) -> None:
+def test_random_adds(seed: int, short: bool) -> None:
     rng = Random(seed)
     adds: list[tuple[int, int] | None] = [
         None if rng.random() < seed / 5 else (rng.randrange(DEPTH), rng.randrange(-512, 512))
         for _ in range(300)
     ]
-    assert sums_of(adds) == expected(adds)
+    assert sums_of(adds, short=short) == expected(adds)
 
 
 def test_clear_of_one_row_keeps_the_others() -> None:
