@@ -9,7 +9,7 @@ from scipy.sparse import csc_array
 
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph, QuantLinear, linear_chain
 
-pytest_plugins = ["tests.support.tiers", "tests.support.times"]
+pytest_plugins = ["tests.support.garbage", "tests.support.tiers", "tests.support.times"]
 
 
 def _draw_network(
