@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,9 +21,6 @@ from zeroskip.flow.flow import FLOWS, flow
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.machine import machine
 from zeroskip.sim.run import run
-
-if TYPE_CHECKING:
-    from zeroskip.flow.export import Export
 
 __all__ = ["EXAMPLES", "write_verilog"]
 
@@ -120,12 +117,18 @@ def write_verilog(
         params = {name: array.params for name, array in arrays.items()}
     if prefix and not re.fullmatch(r"[A-Za-z_]\w*", prefix, re.ASCII):
         raise ParameterError("prefix", prefix, "a letter or _, and then letters, digits and _")
+    # What is refused is so before the Verilog is made, which takes longer.
+    vectors = None
+    if compiled is not None and inputs is not None:
+        vectors = _bench_files(compiled, inputs)
     exported = export(design, params, zeroskip_version(), prefix)
     files = {name: text.encode() for name, text in exported.files.items()}
     if chip is not None:
         files |= chip.files(exported, chip.params(params), zeroskip_version())
-    if compiled is not None and inputs is not None:
-        files |= _array_bench(compiled, inputs, exported)
+    if compiled is not None and vectors is not None:
+        (*_, (name, listed)) = exported.ports.items()
+        bench = flow(engine).testbench(name, listed, compiled.alone().params)
+        files |= {f"{name}_tb.v": bench.encode(), **vectors}
     document = {
         "engine": engine,
         "top": top,
@@ -165,8 +168,8 @@ def write_verilog(
     return 0
 
 
-def _array_bench(image: Image, inputs: Path, exported: "Export") -> Mapping[str, bytes]:
-    """Write a testbench of the only array of an image, and what it reads, by name."""
+def _bench_files(image: Image, inputs: Path) -> Mapping[str, bytes]:
+    """Write what the testbench of the only array of an image reads, by name."""
     if len(image.parts) > 1:
         raise InputError(
             f"{image.name!r} has parts for {', '.join(part.engine for part in image.parts)}, and "
@@ -174,10 +177,5 @@ def _array_bench(image: Image, inputs: Path, exported: "Export") -> Mapping[str,
         )
     part = image.alone()
     found = run(image, read_npy(inputs, "input"), "cycles")
-    (*_, (name, listed)) = exported.ports.items()
     contents = machine(part.engine).bench_files(part, found)
-    bench = flow(part.engine).testbench(name, listed, part.params)
-    return {
-        f"{name}_tb.v": bench.encode(),
-        **{f"srams/{file}": text for file, text in contents.items()},
-    }
+    return {f"srams/{file}": text for file, text in contents.items()}

@@ -146,7 +146,7 @@ def compare(p: SystemParams, settings: MemorySettings, seed: int) -> dict[str, i
     return seen
 
 
-@simulated(60)
+@simulated(40)
 @given(systems(), memories(), st.integers(0, 1 << 32))
 def test_every_cycle(p: SystemParams, settings: MemorySettings, seed: int) -> None:
     compare(p, settings, seed)

@@ -149,7 +149,7 @@ def cases(draw: st.DrawFn) -> tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np
     return conv, plan, params, values
 
 
-@simulated(40)
+@simulated(25)
 @given(case=cases())
 def test_computes_the_convolution(
     case: tuple[QuantConv, LayerPlan, ScnnParams, NDArray[np.int64]],

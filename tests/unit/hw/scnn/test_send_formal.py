@@ -133,6 +133,7 @@ class WatchedSend(wiring.Component):
         return m
 
 
+@pytest.mark.long("a proof of seconds")
 def test_each_word_is_sent_once_in_every_round(tmp_path: Path) -> None:
     answer = prove(WatchedSend(), tmp_path)
     assert PROVED.split("|")[0] in answer, answer[-2000:]

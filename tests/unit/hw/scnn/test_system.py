@@ -125,7 +125,11 @@ def run(
 
 @pytest.mark.parametrize(
     ("seed", "data_bits", "busy", "latency", "units"),
-    [(0, 64, 0.5, 20, 2), (1, 128, 0.0, 3, 1), (2, 64, 0.3, 0, 4)],
+    [
+        (0, 64, 0.5, 20, 2),
+        pytest.param(1, 128, 0.0, 3, 1, marks=pytest.mark.long("another port")),
+        pytest.param(2, 64, 0.3, 0, 4, marks=pytest.mark.long("more units")),
+    ],
 )
 def test_planes_in_planes_out(
     seed: int, data_bits: int, busy: float, latency: int, units: int

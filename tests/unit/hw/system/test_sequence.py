@@ -268,7 +268,7 @@ def run_units(units: Units) -> None:
     simulate(dut, bench)
 
 
-@simulated(60)
+@simulated(40)
 @given(seed=st.integers(0, 1 << 32))
 def test_order(seed: int) -> None:
     units = Units(make_jobs(draw(Random(seed), 40)), set(), seed)
@@ -277,7 +277,7 @@ def test_order(seed: int) -> None:
     assert not units.reports
 
 
-@simulated(60)
+@simulated(40)
 @given(seed=st.integers(0, 1 << 32))
 def test_failures(seed: int) -> None:
     """The earliest failure that was met is told; lists before its list end, and no other does."""

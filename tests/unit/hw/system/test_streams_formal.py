@@ -161,6 +161,7 @@ class Joined(wiring.Component):
         return m
 
 
+@pytest.mark.long("a proof of seconds")
 def test_words_and_commands_never_meet(tmp_path: Path) -> None:
     answer = prove(Joined(), tmp_path)
     assert "Property proved." in answer, answer[-2000:]
