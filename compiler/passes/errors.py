@@ -14,7 +14,7 @@ from zeroskip.compiler.ir.graph import INPUT, FloatGraph, QuantGraph
 from zeroskip.compiler.passes.arithmetic import Arithmetic, common_act_bits
 from zeroskip.compiler.passes.calibrate import batches
 from zeroskip.compiler.passes.fixed_point import check_planes, dequantize, quantize_input
-from zeroskip.compiler.passes.quality import snr_warnings
+from zeroskip.compiler.passes.quality import narrow_accumulators, snr_warnings
 from zeroskip.compiler.passes.report import FixedPointError, QuantReport
 
 __all__ = ["fixed_point_errors"]
@@ -113,10 +113,11 @@ def fixed_point_errors(
         )
         for facts, layer in zip(report.layers, quant.layers, strict=True)
     )
+    narrow = narrow_accumulators(graph, report.layers, arithmetics)
     return dataclasses.replace(
         report,
         layers=layers,
         input_density=nonzero[INPUT] / total[INPUT],
         nonzero={name: np.concatenate(some) for name, some in there.items()},
-        warnings=(*report.warnings, *snr_warnings(layers)),
+        warnings=(*report.warnings, *snr_warnings(layers, narrow)),
     )

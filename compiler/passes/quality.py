@@ -1,25 +1,105 @@
 """Say where fixed point is so far from float that results will differ."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from zeroskip.compiler.ir.graph import FloatConv, FloatGraph, FloatLinear
 from zeroskip.compiler.passes.arithmetic import Arithmetic
+from zeroskip.compiler.passes.fixed_point import largest_frac
 from zeroskip.compiler.passes.report import LayerReport
 from zeroskip.compiler.passes.share import SharedWeights, bits_for
 
-__all__ = ["MIN_SNR_DB", "sharing_warnings", "snr_warnings"]
+__all__ = [
+    "MIN_SNR_DB", "accumulator_warnings", "narrow_accumulators", "sharing_warnings", "snr_warnings",
+]  # fmt: skip
 
 MIN_SNR_DB = 20.0
 """Outputs that are less than this above their error are worth a warning: at 20 dB the error is a
 tenth of the signal."""
+_MIN_WEIGHT_SNR_DB = 40.0
+"""Weights that accumulators leave less than this above their rounding error are worth a warning: at
+40 dB the error is a hundredth of them."""
 
 
-def snr_warnings(layers: Iterable[LayerReport]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class NarrowAccumulators:
+    """What accumulators cost the weights of a layer.
+
+    Parameters
+    ----------
+    acc_bits : width of the accumulators.
+    needed : width with which the error is small enough, or all that ``weight_bits`` allows.
+    snr_db : weights over their rounding error.
+    """
+
+    acc_bits: int
+    needed: int
+    snr_db: float
+
+
+def narrow_accumulators(
+    graph: FloatGraph, layers: Iterable[LayerReport], arithmetics: Mapping[str, Arithmetic]
+) -> dict[str, NarrowAccumulators]:
+    """Return the layers whose weights are coarse for the proof that no sum can overflow.
+
+    Parameters
+    ----------
+    graph : the network, before clustering.
+    layers : what became of it, in fixed point.
+    arithmetics : of each node.
+    """
+    weights = {n.name: n.weight for n in graph.nodes if isinstance(n, FloatConv | FloatLinear)}
+    found: dict[str, NarrowAccumulators] = {}
+    for layer in layers:
+        a = arithmetics[layer.node]
+        if layer.name not in weights or layer.acc_bits_needed < a.acc_bits:
+            continue
+        exact = weights[layer.name]
+        ends = float(exact.min(initial=0)), float(exact.max(initial=0))
+        lost = largest_frac(*ends, a.weight_bits) - layer.weight_frac
+        if lost <= 0:
+            continue
+        snr = _rounded_snr(exact, layer.weight_frac)
+        if snr < _MIN_WEIGHT_SNR_DB:
+            more = next(
+                bits
+                for bits in range(1, lost + 1)
+                if bits == lost
+                or _rounded_snr(exact, layer.weight_frac + bits) >= _MIN_WEIGHT_SNR_DB
+            )
+            needed = layer.acc_bits_needed + more
+            found[layer.name] = NarrowAccumulators(a.acc_bits, needed, snr)
+    return found
+
+
+def _rounded_snr(exact: NDArray[np.float64], frac: int) -> float:
+    """Return how far weights are above the error of rounding them to fraction bits, in dB."""
+    error = np.ldexp(np.rint(np.ldexp(exact, frac)), -frac) - exact
+    signal, noise = float(np.sum(exact * exact)), float(np.sum(error * error))
+    return 10 * math.log10(signal / noise) if signal and noise else math.inf
+
+
+def accumulator_warnings(narrow: Mapping[str, NarrowAccumulators]) -> tuple[str, ...]:
+    """Return a sentence about each layer of :func:`narrow_accumulators`."""
+    return tuple(
+        f"weights of layer {name!r} are only {made.snr_db:.1f} dB above their rounding error, so "
+        f"that no sum can overflow accumulators of acc_bits = {made.acc_bits}; acc_bits = "
+        f"{made.needed} leaves them {_MIN_WEIGHT_SNR_DB:.0f} dB"
+        for name, made in narrow.items()
+    )
+
+
+def snr_warnings(layers: Iterable[LayerReport], narrow: Collection[str] = ()) -> tuple[str, ...]:
     """Return a sentence about layers whose outputs are little above their error, if there are any.
 
     Parameters
     ----------
     layers : in the order in which errors add up.
+    narrow : names of those whose weights are coarse since accumulators are narrow.
     """
     poor: list[str] = []
     clustered: list[str] = []
@@ -31,7 +111,9 @@ def snr_warnings(layers: Iterable[LayerReport]) -> tuple[str, ...]:
     if not poor:
         return ()
     way_out = "give the array wider weight_bits or act_bits, or leave outliers out of calibration"
-    if clustered:
+    if narrow:
+        way_out = f"raise acc_bits, which costs weights of {', '.join(map(repr, narrow))} most bits"
+    elif clustered:
         way_out = (
             f"clustering {', '.join(clustered)} costs the most: give codebooks more values "
             "(code_bits), or share weights with zeroskip compress, which fine-tunes them"

@@ -33,7 +33,11 @@ from zeroskip.compiler.passes.clipping import calibration_warnings
 from zeroskip.compiler.passes.fixed_point import check_planes
 from zeroskip.compiler.passes.formats import choose_formats
 from zeroskip.compiler.passes.lowering import LoweredLayer, lower
-from zeroskip.compiler.passes.quality import sharing_warnings
+from zeroskip.compiler.passes.quality import (
+    accumulator_warnings,
+    narrow_accumulators,
+    sharing_warnings,
+)
 from zeroskip.compiler.passes.report import QuantReport, layer_report
 from zeroskip.compiler.passes.share import SharedWeights, share_layer
 from zeroskip.compiler.passes.weights import Rounded, leaves_room_for_one
@@ -104,6 +108,7 @@ def quantize(
         warnings=(
             *calibration_warnings(samples),
             *sharing_warnings(graph, facts, weights, arithmetics),
+            *accumulator_warnings(narrow_accumulators(graph, facts, arithmetics)),
         ),
     )
     quant = QuantGraph(

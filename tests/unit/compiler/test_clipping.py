@@ -70,7 +70,7 @@ def test_warns_of_calibration_data_that_are_all_the_same(value: float) -> None:
 
 def measured(weight: np.ndarray, x: np.ndarray, **params: Any) -> QuantReport:
     layer = FloatLinear("fc", (INPUT,), weight, np.zeros(len(weight)), relu=False)
-    network = chain(layer, sample_shape=(2,))
+    network = chain(layer, sample_shape=weight.shape[1:])
     widths = arithmetics(network, EieParams(**params))
     rounded, report = quantize(network, x, widths, share=True)
     return fixed_point_errors(network, rounded, report, x, widths)
@@ -86,6 +86,21 @@ def test_warns_of_outputs_little_above_their_error() -> None:
     assert "clustering 'fc' costs the most" in warning
     (warning,) = measured(np.sign(weight), x, act_bits=3).warnings
     assert "wider weight_bits or act_bits" in warning
+
+
+def test_warns_of_weights_that_narrow_accumulators_make_coarse() -> None:
+    """The width that is named is enough, and one bit less is not."""
+    rng = np.random.default_rng(3)
+    weight, x = np.sign(rng.normal(size=(5, 40))) * 0.3, rng.normal(size=(20, 40))
+    weight[:, 0] = 0.017
+    assert measured(weight, x, acc_bits=40).warnings == ()
+    first, *others = measured(weight, x, acc_bits=22, act_bits=16).warnings
+    assert first.startswith("weights of layer 'fc' are only ")
+    enough = int(first.rpartition("acc_bits = ")[2].split()[0])
+    assert measured(weight, x, acc_bits=enough).warnings == ()
+    assert measured(weight, x, acc_bits=enough - 1).warnings
+    (poor,) = others
+    assert "raise acc_bits, which costs weights of 'fc' most bits" in poor
 
 
 def test_the_limit_of_the_warning() -> None:
