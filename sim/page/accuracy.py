@@ -24,7 +24,7 @@ from zeroskip.compiler.passes.calibrate import batches
 from zeroskip.compiler.passes.fixed_point import check_planes, dequantize
 from zeroskip.sim.result import Result
 
-__all__ = ["accuracies"]
+__all__ = ["accuracies", "difference"]
 
 
 def accuracies(
@@ -70,16 +70,44 @@ def accuracies(
     }
 
 
+def difference(result: Result, x: ArrayLike, model: FloatGraph) -> float:
+    """Return the largest difference of an output from float, over the largest output in float.
+
+    Parameters
+    ----------
+    result : of a run on ``x``.
+    x : (n, *sample_shape) inputs.
+    model : the network before it was compiled.
+
+    Raises
+    ------
+    InputError
+        If the model is another network.
+    """
+    fixed, exact = result.outputs.reshape(len(result.outputs), -1), _outputs(model, x)
+    if fixed.shape != exact.shape:
+        raise InputError(
+            f"the model is not the network of the image: it gives {exact.shape[1]} numbers an "
+            f"input, and the image {fixed.shape[1]}"
+        )
+    largest = float(np.abs(exact).max())
+    return float(np.abs(fixed - exact).max()) / largest if largest else 0.0
+
+
 def _answers(graph: FloatGraph, x: ArrayLike) -> NDArray[np.int64]:
     """Return the class that the network in float gives each input, (n,): its largest output."""
+    return _outputs(graph, x).argmax(axis=1)
+
+
+def _outputs(graph: FloatGraph, x: ArrayLike) -> NDArray[np.float64]:
+    """Return what the network in float makes of each input, (n, outputs)."""
     samples, steps = check_planes(x, graph, "input"), graph.steps or 1
     largest = max(math.prod(shape) for shape in shapes(graph).values())
-    found: list[NDArray[np.int64]] = []
+    found: list[NDArray[np.float64]] = []
     for batch in batches(samples, largest, graph.input_steps):
         y = next(y for node, y in run_nodes(graph, batch) if node.name == graph.output)
         of_steps = y.reshape(len(y) // steps, steps, -1)
-        outputs = of_steps.reshape(len(of_steps), -1) if graph.every_step else of_steps[:, -1]
-        found.append(outputs.argmax(axis=1))
+        found.append(of_steps.reshape(len(of_steps), -1) if graph.every_step else of_steps[:, -1])
     return np.concatenate(found)
 
 

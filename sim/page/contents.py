@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress
-from zeroskip.base.tables import Table
+from zeroskip.base.tables import Table, percent
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.image.tables import image_report
 from zeroskip.compiler.ir.graph import FloatGraph, QuantConv, QuantLinear
@@ -19,7 +19,7 @@ from zeroskip.sim.energy.report import energy_report
 from zeroskip.sim.info import describe_arrays
 from zeroskip.sim.machine import machine
 from zeroskip.sim.metrics import PartMetrics, measure_run
-from zeroskip.sim.page.accuracy import accuracies
+from zeroskip.sim.page.accuracy import accuracies, difference
 from zeroskip.sim.result import Result
 from zeroskip.sim.run import run
 from zeroskip.sim.system.report import bound_line, map_tables
@@ -49,7 +49,8 @@ def image_contents(
     labels : (n,) the class of each input.
     progress : see :data:`.Progress`.
     label : to tell two images apart; unless given, its name.
-    model : the network before it was compiled, for its accuracy in float.
+    model : the network before it was compiled, for its accuracy in float; without labels, for the
+        difference of outputs from float.
 
     Raises
     ------
@@ -68,6 +69,12 @@ def image_contents(
     cycles, moves = _mean(result.cycles), _mean(result.reload_cycles)
     tables = [entry for entry in image_report(image) if isinstance(entry, Table)]
     lines = [entry for entry in image_report(image) if isinstance(entry, str)]
+    if model is not None and labels is None:
+        lines.append(
+            f"outputs of {result.inputs} inputs differ from the float network's by at most "
+            f"{percent(difference(result, x, model))} of its largest; what that does to the "
+            "accuracy is not known without labels"
+        )
     return {
         "name": image.name,
         "label": label or image.name,

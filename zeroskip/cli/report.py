@@ -50,8 +50,8 @@ def write_report(
         Path | None,
         typer.Option(
             metavar="MODEL",
-            help="With --labels: the file that was compiled, for the accuracy in float, and in "
-            "float with the weights of the image.",
+            help="The file that was compiled: with --labels, for the accuracy in float, and in "
+            "float with the weights of the image; without, for how far outputs are from float.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -67,8 +67,6 @@ def write_report(
         raise InputError("name the file to write with -o R.html, or take the data with --json")
     if output is not None:
         check_output_file(output)
-    if model is not None and labels is None:
-        raise InputError("--model is there for the accuracy: give --input and --labels, too")
     x = None if inputs is None else read_npy(inputs, "input")
     network = None if model is None else import_file(model, None if x is None else x.shape[1:])
     y = None if labels is None else read_npy(labels, "label")

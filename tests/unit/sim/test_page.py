@@ -13,13 +13,14 @@ import pytest
 import zeroskip as zs
 from tests.support.browser import browser, needs_browser
 from tests.unit.sim.test_explore import draw_network
+from zeroskip.base.tables import percent
 from zeroskip.cli.app import app
 from zeroskip.cli.guard import run_guarded
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import FloatConv
 from zeroskip.sim.definitions import figure_meanings
-from zeroskip.sim.page.accuracy import accuracies
+from zeroskip.sim.page.accuracy import accuracies, difference
 from zeroskip.sim.page.contents import image_contents
 from zeroskip.sim.page.page import page
 
@@ -125,6 +126,12 @@ def test_accuracy_in_float_is_of_the_model_and_shared_of_the_image_s_weights(
     wrong = replace(graph, nodes=(replace(first, name="odd"), *others))
     with pytest.raises(zs.InputError, match=r"its layer 'odd', of .* is not in the image"):
         accuracies(image, result, x, labels, wrong)
+    exact = y.reshape(40, -1)
+    apart = np.abs(result.outputs.reshape(40, -1) - exact).max() / np.abs(exact).max()
+    assert difference(result, x, graph) == apart > 0
+    notes = " ".join(image_contents(image, x, model=graph)["notes"])
+    assert f"by at most {percent(apart)} of its largest" in notes
+    assert "without labels" in notes
 
 
 def test_command_writes_the_page_and_prints_its_data(
