@@ -30,8 +30,8 @@ def compute(
     queue_depth: int,
     pointers_first: bool,
     counters: NDArray[np.int64],
-    log: NDArray[np.int32] | None = None,
-    row_at: NDArray[np.int64] | None = None,
+    log: NDArray[np.int32],
+    row_at: NDArray[np.int64],
 ) -> int:
     """Run the COMPUTE state of a pass.
 
@@ -42,17 +42,17 @@ def compute(
     row_counts : (rows,) how many of them are in each scanned row.
     queue_depth, pointers_first : parameters of the array.
     counters : (pes, stall classes); what the cycles were spent on is added.
-    log : (3, positions, pes) or None; gets the cycle in which a column enters a PE's queue,
-        leaves it, and issues its last entry, see :class:`.PassTrace`. Without
-        it, the compiled loop has none of this.
-    row_at : (rows,) or None; the cycle in which each scanned row streams in: the scan reads it in
-        a later one.
+    log : (3, positions, pes); gets the cycle in which a column enters a PE's queue, leaves it, and
+        issues its last entry, see :class:`.PassTrace`. Or (0, 0, 0), where nobody asks for them:
+        for None, all would be compiled again.
+    row_at : (rows,) the cycle in which each scanned row streams in, below 0 if it is there: the
+        scan reads it in a later one.
 
     Returns
     -------
     The cycles it took.
     """
-    pes = issue.shape[1]
+    pes, logged = issue.shape[1], len(log) > 0
     queue = np.zeros((pes, queue_depth), np.int32)
     first, level = np.zeros(pes, np.int32), np.zeros(pes, np.int32)
     p_full, p_column = np.zeros(pes, np.bool_), np.zeros(pes, np.int32)
@@ -71,10 +71,8 @@ def compute(
         grant = pending > 0 and not n_valid
         take = r_valid and (pending == 0 or (grant and pending == 1))
         read = rows_left > 0 and (not r_valid or take)
-        lacking = False
-        if row_at is not None:
-            lacking = read and row_at[len(row_counts) - rows_left] >= now
-            read = read and not lacking
+        lacking = read and row_at[len(row_counts) - rows_left] >= now
+        read = read and not lacking
         done = rows_left == 0 and not r_valid and pending == 0 and not b_valid
         idle_class = _TAIL if done else (_BLOCKED if blocked else _STARVED)
         if lacking and not blocked:
@@ -97,7 +95,7 @@ def compute(
                 left[pe] -= 1
                 if left[pe] == 0:
                     place = column[pe]
-                    if log is not None:
+                    if logged:
                         log[2, place, pe] = now
                     if after[place, pe] < issue[place, pe]:
                         issued_at[pe] = now - after[place, pe]
@@ -120,7 +118,7 @@ def compute(
                 if advance:
                     p_full[pe], p_column[pe] = pop, queue[pe, head]
                     p_issue[pe] = issue[p_column[pe], pe] if pop else 0
-            if log is not None:
+            if logged:
                 if push:
                     log[0, pushed, pe] = now
                 if pop:

@@ -123,7 +123,9 @@ def run_program(
         following = passes[number + 1] if number + 1 < len(passes) else model
         ready = read_ahead(turn, model, following)
         arrivals = row_at[number] if number < len(row_at) else None
-        log = None if trace is None else np.full((3, *model.work.issue.shape), -1, np.int32)
+        if arrivals is None:
+            arrivals = np.full(len(scanned), -1)
+        log = np.full((0, 0, 0) if trace is None else (3, *model.work.issue.shape), -1, np.int32)
         drain = begin + compute(
             model.work.issue,
             model.work.padding,
@@ -134,7 +136,7 @@ def run_program(
             params.pointers_first,
             counters[number],
             log,
-            None if arrivals is None else arrivals - begin,
+            arrivals - begin,
         )
         if times is not None:
             times.append((begin, drain))
@@ -145,7 +147,7 @@ def run_program(
         if beyond is not None:
             counters[number, :, StallClass.DRAIN] -= beyond
             counters[number, :, StallClass.SATURATED] = beyond
-        if trace is not None and log is not None:
+        if trace is not None:
             logged = np.where(log < 0, -1, log.astype(np.int64) + begin)
             trace.append(PassTrace(start, begin, drain, now, *logged))
     return now, counters

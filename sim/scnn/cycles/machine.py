@@ -108,11 +108,11 @@ def run_pass(
     ppu_cycles: int,
     latency: int,
     counters: Ints,
-    bus: BusWork | None = None,
-    feed: Feed | None = None,
-    chip: ChipStates | None = None,
-    issued_at: Ints | None = None,
-    drained_at: Ints | None = None,
+    bus: BusWork | None,
+    feed: Feed | None,
+    chip: ChipStates | None,
+    issued_at: Ints,
+    drained_at: Ints,
 ) -> int:
     """Run a pass from the first cycle of its RUN phase to the last.
 
@@ -131,10 +131,10 @@ def run_pass(
     bus : what the position bus has to do, or None in a pass without it.
     feed : beats on their way, which changes; None: all are there.
     chip : that brings them, and goes on with the array; None: ``feed`` says when they come.
-    issued_at : (2, pes, blocks), filled with -1, or None; gets the cycles of each block's first and
-        last pair.
-    drained_at : (2, groups), filled with -1, or None; gets the cycles of each group's first and
-        last step. The loop compiled without these two, or without a bus, has nothing of them.
+    issued_at : (2, pes, blocks), filled with -1; gets the cycles of each block's first and last
+        pair.
+    drained_at : (2, groups), filled with -1; gets the cycles of each group's first and last step.
+        Where nobody asks, both have no elements; the loop compiled without a bus has nothing of it.
 
     Returns
     -------
@@ -148,6 +148,7 @@ def run_pass(
     mults = mult_f * mult_i
     banks, scatter_depth, weight_depth, block_depth, queue_depth = limits
     groups_left, kc, kc_last = groups
+    traced = len(drained_at) > 0
 
     s = np.zeros((pes, _Q + _Q_SIZE * queue_depth), np.int64)
     level, old_level = np.zeros((pes, banks), np.uint8), np.zeros((pes, banks), np.uint8)
@@ -199,7 +200,7 @@ def run_pass(
             freed = True
             if drain:
                 steps, place = len(exchange) * (kc_last if groups_left == 1 else kc), 0
-        if drained_at is not None and step:
+        if traced and step:
             group = groups[0] - groups_left
             if drained_at[0, group] < 0:
                 drained_at[0, group] = now
@@ -293,7 +294,7 @@ def run_pass(
                     s[pe, _INDEX] = 0 if passed else index + 1
                     s[pe, _N_VECTOR], s[pe, _N_WORD], s[pe, _N_OLD] = vector, word, 0
                     useful = weight_used[vector] * act_used[word]
-                    if issued_at is not None:
+                    if traced:
                         if issued_at[0, pe, block] < 0:
                             issued_at[0, pe, block] = now
                         issued_at[1, pe, block] = now

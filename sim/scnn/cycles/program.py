@@ -242,10 +242,10 @@ class ScnnCycles:
     ) -> tuple[int, tuple[NDArray[np.int64], ...]]:
         """Return the cycles of the RUN phase, and if ``traced`` when pairs and steps were."""
         p = self._p
-        log: tuple[NDArray[np.int64], ...] = ()
-        if traced:
-            shapes = (2, p.num_pes, len(work.channel)), (2, descriptor.groups)
-            log = tuple(np.full(shape, -1) for shape in shapes)
+        # Of no elements, and not None, for which all would be compiled again.
+        times = 2 if traced else 0
+        issued_at = np.full((times, p.num_pes, len(work.channel)), -1)
+        drained_at = np.full((times, descriptor.groups), -1)
         spent = run_pass(
             work,
             pe_streams(p, descriptor),
@@ -259,9 +259,10 @@ class ScnnCycles:
             bus,
             feed,
             chip,
-            *log,
+            issued_at,
+            drained_at,
         )
-        return spent, log
+        return spent, (issued_at, drained_at)
 
 
 def _read_later(
