@@ -20,11 +20,13 @@ from zeroskip.compiler.ir.graph import (
     QuantLinear,
 )
 from zeroskip.compiler.passes.arithmetic import Arithmetic
+from zeroskip.compiler.scnn.balance import balance_channels
+from zeroskip.compiler.scnn.cost import input_densities
 from zeroskip.compiler.scnn.entry import ScnnEntry, ScnnRunEntry
 from zeroskip.compiler.scnn.fill import ExpectedFill, Fill, MeasuredFill
 from zeroskip.compiler.scnn.moves import run_moves
-from zeroskip.compiler.scnn.order import balance_channels, tensor_orders
-from zeroskip.compiler.scnn.program import build_both, many_runs
+from zeroskip.compiler.scnn.order import tensor_orders
+from zeroskip.compiler.scnn.program import choose_both, encode_runs, many_runs
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.scnn.strides import choose_strides
 from zeroskip.compiler.system.moves import Moves, RowTensor
@@ -123,15 +125,22 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
     def compile(self, graph: QuantGraph[QuantConv], params: ScnnParams, job: Job) -> ScnnPart:
         """Lay layers on an array.
 
-        Output channels of layers are renumbered where that saves cycles, see
-        :func:`.balance_channels`, and kernels that fill their input get the stride that is
-        fastest. The report's ``many_runs`` says which layers are cut into more than
-        :data:`.MANY_RUNS` runs.
+        Kernels that fill their input get the stride that is fastest, and output channels of layers
+        are renumbered where that saves cycles, see :func:`.balance_channels`. The report's
+        ``many_runs`` says which layers are cut into more than :data:`.MANY_RUNS` runs.
         """
-        graph, orders = balance_channels(graph, params, job.densities, job.progress)
-        faster = choose_strides(graph, params, job.densities, job.progress)
-        fill = _fill(faster, orders, params, job)
-        runs, bounded = build_both(faster, params, job.densities, fill, job.progress)
+        densities, tell = job.densities, job.progress
+        faster = choose_strides(graph, params, densities, tell)
+        chosen = choose_both(faster, params, densities, _fill(faster, {}, params, job), tell)
+        known = input_densities(faster, densities)
+        faster, orders = balance_channels(faster, params, chosen[0], known, tell)
+        if orders:
+            # Where channels are decides how many rows the fullest PE needs of a tensor.
+            fill = _fill(faster, orders, params, job)
+            chosen = choose_both(faster, params, densities, fill, tell)
+        runs, bounded = (
+            encode_runs(faster, params, densities, segments, tell) for segments in chosen
+        )
         job.report["runs"] = job.report.get("runs", 0) + len(runs)
         if many := many_runs(faster, runs):
             job.report["many_runs"] = [*job.report.get("many_runs", []), *many]

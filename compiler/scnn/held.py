@@ -1,7 +1,7 @@
 """Find which tensors are on the array in a run, and which of them lie side by side."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from zeroskip.compiler.ir.graph import Pair, QuantConv, QuantGraph
@@ -189,7 +189,11 @@ def by_groups(conv: QuantConv) -> bool:
 
 
 def tensor_pieces(
-    graph: QuantGraph, holding: Holding, fill: Fill, most: float
+    graph: QuantGraph,
+    holding: Holding,
+    fill: Fill,
+    most: float,
+    whole: Collection[int] = (),
 ) -> tuple[tuple[Piece, ...], ...]:
     """Cut each tensor into pieces: a layer that goes along makes those of what it reads.
 
@@ -199,6 +203,7 @@ def tensor_pieces(
     fill : of the activation RAMs.
     most : activations that a piece stores, where only layers that go along read the tensor, so that
         it need not be there all at once.
+    whole : numbers of tensors that are not cut for that.
     """
     readers: dict[int, list[int]] = {}
     for layer, read in holding.reads.items():
@@ -221,6 +226,7 @@ def tensor_pieces(
             pieces.append(tuple(Piece(at, at + each) for at in range(0, channels, each)))
             continue
         passing = conv is not None and not tensor.leaves and number in readers
+        passing = passing and number not in whole
         passing = passing and all(goes_along(graph.layers[layer]) for layer in readers[number])
         stored = channels * rows * columns * fill.share(tensor.name)
         count = min(channels, max(1, math.ceil(stored / most))) if passing else 1

@@ -13,7 +13,6 @@ from zeroskip.compiler.scnn.fill import Fill
 from zeroskip.compiler.scnn.fuse import fused_windows, pooling_behind
 from zeroskip.compiler.scnn.geometry import axis_needs, spilled
 from zeroskip.compiler.scnn.held import (
-    Held,
     Holding,
     Piece,
     by_groups,
@@ -33,6 +32,9 @@ __all__ = ["Bound", "Placed", "Placer"]
 
 _COPIED = 4
 """What is loaded may take this share of a RAM and of its directory in all blocks, the inverse."""
+
+_ALIKE = 8.0
+"""Cycles that estimates of plans with other groups are about the same within."""
 
 _NEAR = 2.0
 """Plans are estimated with care up to this many times the cycles of the best."""
@@ -139,13 +141,14 @@ class Placer:
         self._weights: dict[tuple[int, int], float] = {}
         self._tables: dict[tuple[object, ...], tuple[np.ndarray, np.ndarray]] = {}
 
-    def place(self, layers: range, most: float = math.inf) -> Placed | None:
+    def place(self, layers: range, most: float = math.inf, *, fuses: bool = False) -> Placed | None:
         """Place the tensors of some layers so that the layers take the fewest cycles together.
 
         Parameters
         ----------
         layers : their numbers.
         most : activations that a piece stores, see :func:`.tensor_pieces`.
+        fuses : tensors before poolings that can be fused are not cut into pieces.
 
         Returns
         -------
@@ -155,8 +158,12 @@ class Placer:
         holding = hold_tensors(graph, layers)
         if holding is None:
             return None
-        pieces = tensor_pieces(graph, holding, self._fill, most)
-        domains = self._domains(layers, holding, pieces)
+        # Of a tensor before a fused pooling, nothing is in the RAMs.
+        passed = frozenset(
+            holding.reads[layer][0] for layer in layers if self._windows(layer, layers, holding)
+        )
+        pieces = tensor_pieces(graph, holding, self._fill, most, passed if fuses else ())
+        domains = self._domains(layers, holding, pieces, passed)
         costs: dict[tuple[int, ...], np.ndarray] = {}
         fusing: dict[int, np.ndarray] = {}
         for layer in layers:
@@ -194,9 +201,16 @@ class Placer:
         return self._settle(rest, holding, pieces, places, outputs)
 
     def _domains(
-        self, layers: range, holding: Holding, pieces: Sequence[Sequence[Piece]]
+        self,
+        layers: range,
+        holding: Holding,
+        pieces: Sequence[Sequence[Piece]],
+        passed: frozenset[int],
     ) -> list[list[Placement]]:
-        """List where each cluster may lie: what a PE's RAM and directory hold."""
+        """List where each cluster may lie: what a PE's RAM and directory hold.
+
+        ``passed``: tensors that need not be there, as poolings behind them can be fused.
+        """
         graph, p = self._graph, self._params
         axes: list[list[set[Pair]]] = []
         for axis, pes in ((0, p.pes_y), (1, p.pes_x)):
@@ -223,19 +237,26 @@ class Placer:
                 for place in placements(axes[0][number], axes[1][number], p)
                 if place.tile_h % stride[0] == 0
                 and place.tile_w % stride[1] == 0
-                and self._holds(place, [(holding.tensors[at], pieces[at]) for at in cluster])
+                and (passed.issuperset(cluster) or self._holds(place, holding, pieces, number))
             ]
             found.append(some)
         return found
 
-    def _holds(self, place: Placement, tensors: Sequence[tuple[Held, Sequence[Piece]]]) -> bool:
+    def _holds(
+        self,
+        place: Placement,
+        holding: Holding,
+        pieces: Sequence[Sequence[Piece]],
+        cluster: int,
+    ) -> bool:
         """Whether a directory has entries for a cluster, and a RAM has rows for each tensor."""
         p, owners = self._params, place.blocks(self._params)
         entries = 0
-        for tensor, pieces in tensors:
-            entries += sum(piece.each(owners) for piece in pieces) * tensor.phases
+        for at in holding.clusters[cluster]:
+            tensor, shares = holding.tensors[at], [piece.each(owners) for piece in pieces[at]]
+            entries += sum(shares) * tensor.phases
             rows = place.words(tensor.stride, p) * tensor.phases * self._fill.share(tensor.name)
-            if max(piece.each(owners) for piece in pieces) * rows > p.act_words:
+            if max(shares) * rows > p.act_words:
                 return False
         return entries <= p.num_channels
 
@@ -309,9 +330,12 @@ class Placer:
                     if bound is not None:
                         table[row, column] = bound.cycles
         along = np.full_like(table, np.inf)
-        for row, column in np.ndindex(table.shape) if windows else ():
-            source, to = sources[row], targets[column]
-            along[row, column] = self._fused_cycles(source, to, windows, made)
+        if windows:
+            for row, source in enumerate(sources):
+                if not self._holds(source, holding, pieces, cluster):
+                    table[row] = np.inf
+                for column, to in enumerate(targets):
+                    along[row, column] = self._fused_cycles(source, to, windows, made)
         fused = np.isfinite(along) & (along <= table)
         self._tables[key] = np.where(fused, along, table), fused
         return self._tables[key]
@@ -492,8 +516,10 @@ class Placer:
             }
             if not rated:
                 return None
-            # Of what takes the same, the smallest groups: the least of the drain is exposed.
-            plan = min(rated, key=lambda plan: (rated[plan].cycles, plan.mapping.kc))
+            # Of what takes about the same, the smallest groups: the least of the drain is exposed.
+            least = min(bound.cycles for bound in rated.values()) + _ALIKE
+            alike = [plan for plan, bound in rated.items() if bound.cycles <= least]
+            plan = min(alike, key=lambda plan: plan.mapping.kc)
             plans[layer] = replace(plan, cycles=rated[plan].compute)
             buses[layer] = bus
             bounds[layer] = rated[plan]

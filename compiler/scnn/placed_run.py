@@ -40,8 +40,7 @@ def placed_run(
     passes: list[Pass] = []
     for step in schedule.passes:
         conv, plan = graph.layers[step.layer], placed.plans[step.layer]
-        groups = -(-step.target.each // plan.mapping.kc)
-        kc = -(-step.target.each // groups)
+        _, kc = step.groups(plan.mapping.kc)
         if (step.layer, kc) not in encoders:
             mapping = replace(plan.mapping, kc=kc)
             encoders[step.layer, kc] = Encoder(conv, stored_fields(conv, params), mapping, params)

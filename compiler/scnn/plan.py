@@ -22,6 +22,12 @@ from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 __all__ = ["MAX_RUNS", "pass_plans", "plan_layer"]
 
 _BEST = 40
+
+_SMALL = 3
+"""Groups of up to so many output channels are looked at in any case, but not those of one, whose
+vectors of weights are not full. Where the drain takes longer than products, the products of the
+first group are all that it does not hide."""
+
 MAX_RUNS = 1 << 16
 """Runs of one layer; each has files of its own, and the host loads each by itself."""
 
@@ -123,7 +129,8 @@ def pass_plans(
     most = _waiting_kc(conv, params, min(each, site.most_kc(params)))
     if not most:
         return []
-    plans = [site.plan(kc, conv.out_shape[0], conv.in_shape[0]) for kc in group_sizes(each, most)]
+    sizes = {*group_sizes(each, most), *range(2, min(_SMALL, each, most) + 1)}
+    plans = [site.plan(kc, conv.out_shape[0], conv.in_shape[0]) for kc in sorted(sizes)]
     plans = [plan for plan in plans if keeps_clear(conv, plan, params, whole=True)]
     rated = [replace(plan, cycles=rough(conv, plan, params, expected)) for plan in plans]
     return sorted(rated, key=lambda plan: plan.cycles)

@@ -18,7 +18,7 @@ from zeroskip.compiler.scnn.segments import Segment, Segments
 from zeroskip.compiler.scnn.tables import join_tables
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["MANY_RUNS", "build", "build_both", "choose_runs", "encode_runs", "many_runs"]
+__all__ = ["MANY_RUNS", "build", "choose_both", "choose_runs", "encode_runs", "many_runs"]
 
 _WORTH = 0.97
 """Of the cycles of runs for any input, what those for expected inputs may take to be worth it."""
@@ -39,14 +39,14 @@ def build(
     return encode_runs(graph, params, densities, segments, progress)
 
 
-def build_both(
+def choose_both(
     graph: QuantGraph,
     params: ScnnParams,
     densities: Mapping[str, float],
     fill: Fill | None,
     progress: Progress | None = None,
-) -> tuple[tuple[ScnnRun, ...], tuple[ScnnRun, ...]]:
-    """Build the runs of a network for the inputs that are expected, and those for any input.
+) -> tuple[list[Segment], list[Segment]]:
+    """Choose the runs of a network for the inputs that are expected, and those for any input.
 
     Parameters
     ----------
@@ -59,14 +59,11 @@ def build_both(
     hardly be faster.
     """
     safe = choose_runs(graph, params, densities, progress)
-    runs = encode_runs(graph, params, densities, safe, progress)
     if fill is None:
-        return runs, ()
+        return safe, []
     found = choose_runs(graph, params, densities, progress, fill)
     cycles, most = (sum(segment.cycles for segment in some) for some in (found, safe))
-    if cycles > _WORTH * most:
-        return runs, ()
-    return encode_runs(graph, params, densities, found, progress), runs
+    return (safe, []) if cycles > _WORTH * most else (found, safe)
 
 
 def choose_runs(

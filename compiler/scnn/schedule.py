@@ -72,6 +72,11 @@ class PlacedPass:
             max(spot.base + spot.entries for spot in self.reads),
         )
 
+    def groups(self, most: int) -> tuple[int, int]:
+        """Count the groups of an owner's output channels, of at most ``most``, and theirs."""
+        groups = -(-self.target.each // most)
+        return groups, -(-self.target.each // groups)
+
 
 @dataclass(frozen=True)
 class Schedule:

@@ -237,10 +237,14 @@ class Segments:
 
         if self._most(layers, strip.graph) > p.act_words * p.mult_i * p.num_pes:
             return None
-        for share in _SHARES:
-            placed = placer.place(layers, p.act_words * p.mult_i * p.num_pes / share)
-            if placed is None:
+        size = p.act_words * p.mult_i * p.num_pes
+        # At first as if all poolings that can be fused were; then others have room, too.
+        for share, fuses in ((1, True), *((share, False) for share in _SHARES)):
+            placed = placer.place(layers, size / share, fuses=fuses)
+            if placed is None and not fuses:
                 return None
+            if placed is None:
+                continue
             order = schedule(strip.graph, placed, p, rows)
             if order is not None:
                 return Part(strip, placed, order)

@@ -13,8 +13,10 @@ from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.image.image import load
 from zeroskip.compiler.ir.fixed import layer_results
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
+from zeroskip.compiler.scnn.balance import balance_channels, group_vectors, planned_groups
+from zeroskip.compiler.scnn.cost import input_densities
 from zeroskip.compiler.scnn.order import channel_cuts, permute_channels
-from zeroskip.compiler.scnn.program import build
+from zeroskip.compiler.scnn.program import build, choose_runs, encode_runs
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.run import run
 from zeroskip.sim.scnn.contents import scnn_problems
@@ -107,5 +109,35 @@ def test_an_order_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
 
 
 def test_even_channels_stay() -> None:
-    image = compile_quantized(_graph(np.full(192, 0.4)), {"scnn": _BLOCKS}, name="even")
+    image = compile_quantized(_graph(np.full(192, 1.0)), {"scnn": _BLOCKS}, name="even")
     assert image.part("scnn").orders == {}
+
+
+def test_streams_get_even_work() -> None:
+    graph = _graph(np.linspace(1, 0.02, 192))
+    densities = input_densities(graph, None)
+    segments = choose_runs(graph, _BLOCKS, densities)
+    moved, _ = balance_channels(graph, _BLOCKS, segments, densities)
+    groups = dict(planned_groups(graph, _BLOCKS, segments, densities))[0]
+    before, after = (
+        group_vectors((one.layers[0].weight != 0).sum(axis=(2, 3)), groups, _BLOCKS.mult_f)
+        for one in (graph, moved)
+    )
+    least = np.count_nonzero(graph.layers[0].weight) / _BLOCKS.mult_f / len(groups[0])
+    assert least <= after < 1.1 * least < before
+
+
+def test_groups_are_those_of_the_passes() -> None:
+    graph = _graph(np.full(192, 0.4))
+    densities = input_densities(graph, None)
+    segments = choose_runs(graph, _BLOCKS, densities)
+    planned = dict(planned_groups(graph, _BLOCKS, segments, densities))
+    found: dict[int, set[tuple[range, ...]]] = {}
+    for one in encode_runs(graph, _BLOCKS, densities, segments):
+        for layer, step, output in zip(one.passes, one.program, one.outputs, strict=True):
+            blocks = output.blocks if output else ()
+            for group in range(step.groups if blocks else 0):
+                some = (range(block.start, block.stop) for block in blocks)
+                parts = tuple(part[group * step.kc : (group + 1) * step.kc] for part in some)
+                found.setdefault(layer, set()).add(parts)
+    assert {layer: set(map(tuple, some)) for layer, some in planned.items()} == found
