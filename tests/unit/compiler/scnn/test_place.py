@@ -184,6 +184,15 @@ def test_a_convolution_makes_the_pooling_behind_it(other: str | None, mult_i: in
         np.testing.assert_array_equal(made.weight, expected.weight, layer.name)
 
 
+def test_a_tensor_before_a_fused_pooling_is_not_cut() -> None:
+    """It would take two RAMs, and is in none."""
+    params = replace(PRESETS["tile"], act_words=256)
+    first = _layer("l0", [(INPUT, (1, 16, 16))], 8, kernel=3)
+    pool = _windows("l1", "l0", first.out_shape)
+    runs = build(QuantGraph((1, 16, 16), (first, pool), ("l1",)), params)
+    assert [run.passes for run in runs] == [(0,)]
+
+
 def test_stages_and_slices() -> None:
     """The block halves before a pooling, and what only pooling reads is made in slices."""
     params = replace(PRESETS["paper"], pes_x=4, pes_y=4, act_words=512, num_channels=128)
