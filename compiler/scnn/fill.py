@@ -121,7 +121,8 @@ class MeasuredFill(Fill):
             region = there[:, channels.start : channels.stop, rows, columns]
             found = max(
                 count_rows(
-                    region[:, :, *layout.part(pe)],
+                    # Numba compiles a loop for each way in which arrays lie in memory.
+                    np.ascontiguousarray(region[:, :, *layout.part(pe)]),
                     (layout.walk_h, layout.walk_w),
                     (layout.sy, layout.sx, layout.y_stride),
                     layout.dense,

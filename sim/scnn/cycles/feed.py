@@ -92,7 +92,7 @@ def make_feed(
     if arrives is None:
         arrives = np.full(len(line), -len(line) - _FROM_PORT)
     feed = empty_feed(params, line, arrives)
-    advance_feed(feed, -int(feed.at[1]))
+    advance_feed(feed, -int(feed.at[1]), None)
     return feed
 
 
@@ -118,7 +118,7 @@ def settle(feed: Feed, cycles: int, chip: ChipStates | None = None) -> None:
 
 
 @njit(cache=True)
-def advance_feed(feed: Feed, most: int, chip: ChipStates | None = None) -> int:
+def advance_feed(feed: Feed, most: int, chip: ChipStates | None) -> int:
     """Go through cycles in which no stream has a pass to work on, up to the chip's first event.
 
     Parameters are those of :func:`move_beats`.
