@@ -26,7 +26,7 @@ from zeroskip.compiler.scnn.entry import ScnnEntry, ScnnRunEntry
 from zeroskip.compiler.scnn.fill import ExpectedFill, Fill, MeasuredFill
 from zeroskip.compiler.scnn.moves import run_moves
 from zeroskip.compiler.scnn.order import tensor_orders
-from zeroskip.compiler.scnn.program import choose_both, encode_runs, many_runs
+from zeroskip.compiler.scnn.program import choose_again, choose_both, encode_runs, many_runs
 from zeroskip.compiler.scnn.run import ScnnRun
 from zeroskip.compiler.scnn.strides import choose_strides
 from zeroskip.compiler.system.moves import Moves, RowTensor
@@ -137,7 +137,7 @@ class _Scnn(Engine[ScnnParams, ScnnPart]):
         if orders:
             # Where channels are decides how many rows the fullest PE needs of a tensor.
             fill = _fill(faster, orders, params, job)
-            chosen = choose_both(faster, params, densities, fill, tell)
+            chosen = choose_again(faster, params, densities, fill, chosen, tell)
         runs, bounded = (
             encode_runs(faster, params, densities, segments, tell) for segments in chosen
         )

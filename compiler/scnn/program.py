@@ -18,7 +18,15 @@ from zeroskip.compiler.scnn.segments import Segment, Segments
 from zeroskip.compiler.scnn.tables import join_tables
 from zeroskip.hw.scnn.params import ScnnParams
 
-__all__ = ["MANY_RUNS", "build", "choose_both", "choose_runs", "encode_runs", "many_runs"]
+__all__ = [
+    "MANY_RUNS",
+    "build",
+    "choose_again",
+    "choose_both",
+    "choose_runs",
+    "encode_runs",
+    "many_runs",
+]
 
 _WORTH = 0.97
 """Of the cycles of runs for any input, what those for expected inputs may take to be worth it."""
@@ -64,6 +72,38 @@ def choose_both(
     found = choose_runs(graph, params, densities, progress, fill)
     cycles, most = (sum(segment.cycles for segment in some) for some in (found, safe))
     return (safe, []) if cycles > _WORTH * most else (found, safe)
+
+
+def choose_again(
+    graph: QuantGraph,
+    params: ScnnParams,
+    densities: Mapping[str, float],
+    fill: Fill | None,
+    chosen: tuple[list[Segment], list[Segment]],
+    progress: Progress | None = None,
+) -> tuple[list[Segment], list[Segment]]:
+    """Choose the runs of a network of which only the order of channels is another.
+
+    Layers that were in one run are again, in the same strips, which takes little of the time; what
+    is on the array lies where it is best for the new order.
+
+    Parameters
+    ----------
+    graph, params, densities, progress : as for :func:`choose_runs`.
+    fill : as for :func:`choose_both`.
+    chosen : what that gave before.
+    """
+    known = input_densities(graph, densities)
+    dense = DenseFill(params)
+    fills = (fill or dense, dense) if chosen[1] else (dense, dense)
+    found = [
+        Segments(graph, params, known, room).choose_again(segments)
+        for segments, room in zip(chosen, fills, strict=True)
+    ]
+    runs, bounded = found
+    if runs is None or bounded is None:
+        return choose_both(graph, params, densities, fill, progress)
+    return runs, bounded
 
 
 def choose_runs(

@@ -145,6 +145,33 @@ class Segments:
         found = (self._segment(*cut) for cut in cuts)
         return [self._settled(segment) for segment in found if segment is not None]
 
+    def choose_again(self, segments: Sequence[Segment]) -> list[Segment] | None:
+        """Place the same layers in the same strips as in runs that were chosen before.
+
+        Parameters
+        ----------
+        segments : runs of this network with its channels in another order.
+
+        Returns
+        -------
+        None if some no longer have room.
+        """
+        found: list[Segment] = []
+        for segment in segments:
+            layers = segment.layers
+            if not segment.parts:
+                found.append(self._alone(layers.start))
+                continue
+            strips: Sequence[Strip] = (whole_strip(self._graph),)
+            if len(segment.parts) > 1:
+                heights = [strip_rows(part.strip.graph, layers) for part in segment.parts]
+                strips = cut_strips(self._graph, layers, heights)
+            parts = self._strips(layers, strips)
+            if not parts:
+                return None
+            found.append(self._sum(layers, parts))
+        return found
+
     def _segment(self, first: int, last: int) -> Segment | None:
         """Place some layers; None if they cannot be in one run."""
         if (first, last) not in self._known:

@@ -16,7 +16,14 @@ from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.balance import balance_channels, group_vectors, planned_groups
 from zeroskip.compiler.scnn.cost import input_densities
 from zeroskip.compiler.scnn.order import channel_cuts, permute_channels
-from zeroskip.compiler.scnn.program import build, choose_runs, encode_runs
+from zeroskip.compiler.scnn.program import (
+    build,
+    choose_again,
+    choose_both,
+    choose_runs,
+    encode_runs,
+)
+from zeroskip.compiler.scnn.segments import Segment, Segments
 from zeroskip.hw.scnn.params import PRESETS
 from zeroskip.sim.run import run
 from zeroskip.sim.scnn.contents import scnn_problems
@@ -141,3 +148,21 @@ def test_groups_are_those_of_the_passes() -> None:
                 parts = tuple(part[group * step.kc : (group + 1) * step.kc] for part in some)
                 found.setdefault(layer, set()).add(parts)
     assert {layer: set(map(tuple, some)) for layer, some in planned.items()} == found
+
+
+def _cycles(segments: list[Segment]) -> list[tuple[range, int, float]]:
+    return [(segment.layers, len(segment.parts), segment.cycles) for segment in segments]
+
+
+def test_runs_are_chosen_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(_ARRAY, act_words=64)
+    graphs = [draw_graph(np.random.default_rng(seed), small, 4) for seed in range(6)]
+    found = [choose_both(graph, small, {}, None) for graph in graphs]
+    assert any(len(segment.parts) > 1 for runs, _ in found for segment in runs)
+    for graph, chosen in zip(graphs, found, strict=True):
+        again = choose_again(graph, small, {}, None, chosen)
+        assert list(map(_cycles, again)) == list(map(_cycles, chosen))
+    # What no longer has room is chosen anew.
+    monkeypatch.setattr(Segments, "choose_again", lambda *_: None)
+    again = choose_again(graphs[0], small, {}, None, found[0])
+    assert list(map(_cycles, again)) == list(map(_cycles, found[0]))
