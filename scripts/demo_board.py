@@ -25,6 +25,9 @@ NETS = ("digits", "cnn")
 _INPUTS = 64
 """Test images that are written to be run on the board, as many as ``zeroskip demo`` writes."""
 
+_SEEDS = 3
+"""Placements that are tried until one meets the board's clock."""
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -68,6 +71,7 @@ def make_demo_bitstream(
         output=folder / "bitstream" / (board if net == "digits" else f"{board}_{net}"),
         clock_mhz=None,
         baud=BAUD,
+        seeds=_SEEDS,
         again=False,
         as_json=as_json,
     )
