@@ -117,13 +117,14 @@ def _layers(array: ArrayEstimate) -> Table:
     for number, (layer, work) in enumerate(pairs):
         dense = work.dense_macs / array.multipliers
         even = break_even(layer, work, dense)
+        fused = not layer.cycles
         rows.append([
             layer.name,
             f"{layer.cycles:.0f}",
             percent(_share(layer.cycles, array.cycles)),
             _times(dense / layer.cycles if layer.cycles else None),
-            "never" if even is None else percent(even),
-            layer.bound,
+            "-" if fused else "never" if even is None else percent(even),
+            "fused" if fused else layer.bound,
             layer.runs,
             f"{layer.stored_bits / max(1, work.nnz):.1f}" if layer.stored_bits else "-",
             "-" if array.energy is None else f"{array.energy[number].pj / 1e3:.2f}",
