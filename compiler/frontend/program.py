@@ -38,6 +38,10 @@ class Tensor:
     array: NDArray[np.float64]
 
 
+_OF_TWO = {"aten.max.other": "maximum", "aten.min.other": "minimum"}
+"""``torch.max`` of two tensors is another operator than of one, over its dimensions."""
+
+
 @dataclass(frozen=True)
 class Node:
     """One operation.
@@ -60,6 +64,8 @@ class Node:
     @property
     def base(self) -> str:
         """Name of the operator without namespace, overload and the ``_`` of in-place forms."""
+        if self.op in _OF_TWO:
+            return _OF_TWO[self.op]
         parts = self.op.split(".")
         name = parts[1] if parts[0] == "aten" and len(parts) > 1 else self.op
         return name[:-1] if name.endswith("_") and not name.endswith("__") else name
@@ -67,7 +73,7 @@ class Node:
     @property
     def inplace(self) -> bool:
         """The operator changes its first argument."""
-        return self.op.startswith("aten.") and self.op.split(".")[1] != self.base
+        return self.op.startswith("aten.") and self.op.split(".")[1] == f"{self.base}_"
 
     @property
     def layer(self) -> str:

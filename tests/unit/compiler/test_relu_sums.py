@@ -35,6 +35,11 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], str]] = {
         fun(lambda m, x: torch.minimum(m.c(x), m.d(x)), c=conv(2, 3, 3), d=conv(2, 3, 3)),
         "a - relu(a - b)",
     ),
+    "of two": (
+        fun(lambda m, x: torch.max(torch.min(m.c(x), m.d(x)), torch.zeros(())),
+            c=conv(2, 3, 3), d=conv(2, 3, 3)),
+        "a - relu(a - b)",
+    ),
     "flat": (seq(nn.Flatten(), nn.Linear(72, 6), nn.LeakyReLU(), nn.Linear(6, 3)), "0.01"),
     "limit": (
         fun(lambda m, x: torch.maximum(torch.zeros(()), m.c(x)), c=conv(2, 3, 3)), ""
