@@ -48,6 +48,11 @@ class LayerEstimate:
     counted: bool = False
 
     @property
+    def fused(self) -> bool:
+        """The layer before makes this one along, a pooling, so that it takes no cycles."""
+        return not self.cycles
+
+    @property
     def bound(self) -> str:
         """What takes most of the cycles."""
         return max(self.spent, key=self.spent.__getitem__)

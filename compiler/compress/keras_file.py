@@ -184,7 +184,9 @@ def _by_name(held: Any, layers: list[Layer]) -> list[Layer]:
 
 
 def _owner(layer: Layer, path: Sequence[str]) -> Layer:
-    """Return the layer, of those that a layer is made of, whose array has names ``path`` before it.
+    """Return the layer that an array in the group of ``layer`` belongs to, itself or one inside it.
+
+    ``path`` has the names of the groups that the array is in.
 
     Of two models in one that have layers of the same name, the path has the models' names, too.
     """
@@ -202,7 +204,9 @@ def _owner(layer: Layer, path: Sequence[str]) -> Layer:
 
 
 def _by_class(file: Any, layers: Sequence[Layer]) -> Sequence[Layer]:
-    """Return layers of Keras 3: groups are called by class, and numbered in the model's order.
+    """Fill layers from the groups of a Keras 3 file, called by class and number: ``dense_1``.
+
+    The number counts layers of a class in the order of the model.
 
     Without a configuration, layers have the names of their groups.
     """

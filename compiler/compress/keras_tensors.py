@@ -63,7 +63,7 @@ class KerasFile:
 
 @dataclass
 class Layer:
-    """A layer of the model's configuration, and its arrays in order, with the roles of each.
+    """A layer of a Keras model: its configuration, and its arrays by role, such as ``kernel``.
 
     The name of a layer in a model that is a layer itself has that one's before it:
     ``encoder.dense``. ``inner`` has the layers of such a model, or what goes forwards and what goes

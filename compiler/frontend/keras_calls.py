@@ -15,12 +15,18 @@ _COUNTED_FROM_1 = ("Functional", "Model")
 
 
 def references(value: Any) -> list[Reference]:
-    """Return what an entry of Keras 2 or 3 refers to, in order."""
+    """Return the results of layers that a call reads, or that a model gives, in order.
+
+    ``value`` is an item of ``inbound_nodes``, or ``output_layers``, as Keras 2 or 3 writes them.
+    """
     return [found for found in operands(value) if isinstance(found, tuple)]
 
 
 def operands(value: Any) -> list[Reference | float]:
-    """Return what a call of Keras 2 or 3 refers to, and the numbers among it, in order."""
+    """Return the results of layers and the numbers that a call reads, in order.
+
+    ``value`` is as for :func:`references`; a number is an operand as in ``x + 0.5``.
+    """
     if isinstance(value, Mapping) and "args" in value:
         numbers = (int, float)
         args = list(value["args"])
@@ -58,7 +64,7 @@ def _referred(value: Any) -> Iterator[Reference]:
 
 
 class Calls:
-    """The uses of layers in a functional model.
+    """Say which use of a layer reads which results, in a functional model of Keras.
 
     Parameters
     ----------

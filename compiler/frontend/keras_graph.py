@@ -119,7 +119,7 @@ class _Network(Nodes):
         return [made[calls.use(end, output=True)][end[2]] for end in ends]
 
     def _chain(self, layers: Sequence[Layer], sources: Sequence[str]) -> list[str]:
-        """Add layers one behind the other; return the result of the last."""
+        """Add layers, each of which reads the one before; return the last one's result."""
         first = layers[0]
         if sources:
             last = sources[0]

@@ -103,10 +103,15 @@ class _Sums:
         self._note(node, "relu(x) - slope relu(-x)")
         return self._with_slope(node, source, Ref(name))
 
-    def _with_slope(self, node: Node, source: Any, slope: Any) -> Iterator[Node]:
+    def _halves(self, node: Node, source: Any) -> tuple[Node, Node, Node]:
+        """Return the nodes of ``relu(x)``, ``-x`` and ``relu(-x)`` of ``source``."""
         above = self._step(node, "above", "relu", {"self": source})
         negated = self._step(node, "negated", "neg", {"self": source})
         below = self._step(node, "below", "relu", {"self": Ref(negated.outputs[0])})
+        return above, negated, below
+
+    def _with_slope(self, node: Node, source: Any, slope: Any) -> Iterator[Node]:
+        above, negated, below = self._halves(node, source)
         scaled = self._step(node, "scaled", "mul", {"self": Ref(below.outputs[0]), "other": slope})
         left, right = Ref(above.outputs[0]), Ref(scaled.outputs[0])
         yield from (above, negated, below, scaled)
@@ -115,16 +120,10 @@ class _Sums:
     def _absolute(self, node: Node) -> Iterator[Node]:
         source = next(iter(node.args.values()))
         self._note(node, "relu(x) + relu(-x)")
-        above = self._step(node, "above", "relu", {"self": source})
-        negated = self._step(node, "negated", "neg", {"self": source})
-        below = self._step(node, "below", "relu", {"self": Ref(negated.outputs[0])})
+        above, negated, below = self._halves(node, source)
         left, right = Ref(above.outputs[0]), Ref(below.outputs[0])
-        return iter([
-            above,
-            negated,
-            below,
-            self._last(node, "add", {"self": left, "other": right}),
-        ])
+        yield from (above, negated, below)
+        yield self._last(node, "add", {"self": left, "other": right})
 
     def _extreme(self, node: Node) -> Iterator[Node] | None:
         """Write a maximum or minimum of two tensors, or with a number."""

@@ -26,5 +26,5 @@ def must_be(name: str, value: object, rule: str, expected: object) -> None:
 
 
 def usually(value: Any) -> Any:
-    """Return a field of an entry that has a default, and is left out of the manifest with it."""
+    """Return a field of a manifest's entry, which is left out of the file where it is ``value``."""
     return Field(default=value, exclude_if=lambda given: given == value)

@@ -393,7 +393,7 @@ class QuantConv:
 
     @property
     def num_weights(self) -> int:
-        """Number of weights that the layer was trained with, those pruned since included."""
+        """Weights of the layer, those that were pruned included."""
         return int(np.count_nonzero(self.weight_places))
 
     @property

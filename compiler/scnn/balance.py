@@ -27,7 +27,8 @@ Groups = list[list[Sequence[int]]]
 """Of each group of a layer, the output channels of each stream."""
 
 _GAIN = 0.005
-"""Share of a layer's vectors, as streams wait for them, that another order must save."""
+"""Another order is taken if it saves more than this share of the vectors of weights that streams
+take, or wait for, in all groups of a layer."""
 
 _SWAPS = 500
 """Exchanges of two channels that are tried, times the layer's channels."""
@@ -104,7 +105,7 @@ def planned_groups(
 def _placed_groups(
     graph: QuantGraph, params: ScnnParams, part: Part
 ) -> Iterator[tuple[int, Groups]]:
-    """Give the groups of layers whose tensors stay on the array."""
+    """Give each layer of a run by number, and the output channels of each stream and group."""
     placed = part.placed
     found: dict[int, Groups] = {}
     for step in part.schedule.passes:
@@ -124,7 +125,7 @@ def _placed_groups(
 
 
 def _plan_groups(conv: QuantConv, plan: LayerPlan, params: ScnnParams) -> Groups:
-    """Return the groups of a layer that has the array for itself."""
+    """Return the output channels of each group and stream, of a layer that is alone in a run."""
     streams, kc = len(plan.mapping.streams(params)), plan.mapping.kc
     found: Groups = []
     for outputs in output_slices(conv, plan.k_step):

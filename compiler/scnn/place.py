@@ -34,7 +34,8 @@ _COPIED = 4
 """What is loaded may take this share of a RAM and of its directory in all blocks, the inverse."""
 
 _ALIKE = 8.0
-"""Cycles that estimates of plans with other groups are about the same within."""
+"""Plans whose estimates differ by no more cycles count as equally fast: of these, the one with the
+smallest groups of output channels is taken."""
 
 _NEAR = 2.0
 """Plans are estimated with care up to this many times the cycles of the best."""

@@ -110,7 +110,7 @@ class Arithm(wiring.Component):
         # Weight 0 is 0, and is never looked up: its place gives what is least work.
         weights = [self.codebook.word_select(row, p.weight_bits) for row in range(p.num_codes)]
         weights[0] = weights[1]
-        # In LUTs, a tree of multiplexers, each of two, is the shortest path.
+        # On FPGAs, the shortest path through LUTs is a tree of two-to-one multiplexers.
         return _pick(weights, code) if has_multipliers(platform) else Array(weights)[code]
 
 

@@ -100,7 +100,7 @@ class ActRam(wiring.Component):
         )
         answer_dir = Signal()
         m.d.sync += answer_dir.eq(self.host_dir)
-        # First entry that has not come: the host writes them in ascending order.
+        # Entries of the directory that have come: the host writes them in ascending order.
         loaded = Signal(p.channel_bits + 1)
         with m.If(~self.loading):
             m.d.sync += loaded.eq(0)

@@ -120,7 +120,7 @@ class ArrayEstimate:
         if not self.cycles:
             return None
         pairs = zip(self.work, self.layers, strict=True)
-        total = sum(getattr(work, macs) for work, layer in pairs if layer.cycles)
+        total = sum(getattr(work, macs) for work, layer in pairs if not layer.fused)
         return total / self.multipliers / self.cycles
 
     @property

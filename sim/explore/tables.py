@@ -117,14 +117,13 @@ def _layers(array: ArrayEstimate) -> Table:
     for number, (layer, work) in enumerate(pairs):
         dense = work.dense_macs / array.multipliers
         even = break_even(layer, work, dense)
-        fused = not layer.cycles
         rows.append([
             layer.name,
             f"{layer.cycles:.0f}",
             percent(_share(layer.cycles, array.cycles)),
-            _times(dense / layer.cycles if layer.cycles else None),
-            "-" if fused else "never" if even is None else percent(even),
-            "fused" if fused else layer.bound,
+            _times(None if layer.fused else dense / layer.cycles),
+            "-" if layer.fused else "never" if even is None else percent(even),
+            "fused" if layer.fused else layer.bound,
             layer.runs,
             f"{layer.stored_bits / max(1, work.nnz):.1f}" if layer.stored_bits else "-",
             "-" if array.energy is None else f"{array.energy[number].pj / 1e3:.2f}",

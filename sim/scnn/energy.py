@@ -108,13 +108,14 @@ class _ScnnEnergy(EnergyModel[ScnnPart]):
         steps = part.graph.steps or 1
         useful = [steps * products for products in _useful(part, tensors)]
         # The dense machine fuses the poolings that our array fuses.
-        fused = {conv: part.layers[pool] for pool, conv in fused_layers(part).items()}
+        fused = fused_layers(part)
+        behind = {conv: part.layers[pool] for pool, conv in fused.items()}
         found = {
             "dense": [
                 LayerActivity(layer.name, 0.0, 0.0, [])
-                if layer in fused.values()
+                if number in fused
                 else dense_activity(
-                    part.params, layer, products / steps, beside, fused.get(number)
+                    part.params, layer, products / steps, beside, behind.get(number)
                 ).times(steps)
                 for number, (layer, products) in enumerate(zip(part.layers, useful, strict=True))
             ],

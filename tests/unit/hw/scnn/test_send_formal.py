@@ -4,6 +4,7 @@ How many entries each channel has is left open, and how many rounds there are. A
 row, so that each that is sent can be told from the others.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,14 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tests.support.prove import FAILS, PROVED, any_of, prove, unstable
+from tests.unit.hw.scnn.watched_bus import P as SMALLEST
 from zeroskip.hw.scnn.act_read import ActRead
-from zeroskip.hw.scnn.params import ScnnParams
 
 pytest.importorskip("pyosys")
 
 CHANNELS, WORDS = 2, 2
 """Channels that are sent in a round, and words of a channel at most."""
-P = ScnnParams(
-    mult_i=2,
-    mult_f=1,
-    banks=2,
-    bank_entries=2,
-    weight_depth=2,
-    run_bits=1,
-    field_bits=2,
-    code_bits=2,
-    weight_bits=2,
-    act_bits=3,
-    act_words=4,
-    num_channels=4,
-    act_fifo_words=2,
-)
+P = replace(SMALLEST, mult_i=2, act_bits=3, act_words=4)
 PATIENCE = 4
 """Cycles to a word at most, while the bus is ready: the first channel may have none."""
 
