@@ -11,6 +11,7 @@ from zeroskip.base.progress import Progress, silent
 from zeroskip.flow.flow import flow
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import Netlist, synthesize
+from zeroskip.flow.synth.power import Power, check_energies
 from zeroskip.flow.synth.yosys import run_yosys
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.sim.gates import build_gates
@@ -28,14 +29,14 @@ _MODULE = re.compile(r"^module (\S+?)\(.*?^endmodule$", re.MULTILINE | re.DOTALL
 
 
 def build_pes(
-    engine: str, params: Any, library: Liberty, progress: Progress | None
+    engine: str, params: Any, library: Liberty, power: Power, progress: Progress | None
 ) -> tuple[Netlist, Path]:
     """Map a PE to a library, and build the simulation of an array of such PEs, with waves.
 
     Raises
     ------
     InputError
-        If nothing can be mapped to the library.
+        If nothing can be mapped to the library, or a cell of the PE has no energies in ``power``.
     ToolError
         If a tool is missing or fails.
     """
@@ -50,8 +51,10 @@ def build_pes(
         raise InputError(f"nothing can be mapped to library {library.name}: {error}") from error
     # Signals that begin with _ are not in waves.
     netlist = replace(netlist, verilog=re.sub(r"\b_(\d+)_\b", r"g\1", netlist.verilog))
+    kinds = {kind for kind, _ in CELL.findall(netlist.verilog)}
+    check_energies(kinds & library.cells.keys(), library, power)
     report("write models of cells", 0, 1)
-    models = _models(library, set(re.findall(r"^  (\w+) \w+ \(", netlist.verilog, re.MULTILINE)))
+    models = _models(library, kinds)
     report("write models of cells", 1, 1)
     texts = {"pe.v": netlist.verilog, "array.v": emit_verilog(around(), top)}
     name = f"{engine}_power_{params.num_pes}"

@@ -161,7 +161,7 @@ def gate_energy(
     result = run(image, np.asarray(x)[:1], "cycles", progress=progress)
     (counted,) = result.parts
     counts = counts_of(counted)
-    netlist, program = build_pes(part.engine, params, library, progress)
+    netlist, program = build_pes(part.engine, params, library, power, progress)
     cells = dict(cells_of(netlist, library))
     tensors = {INPUT: result.planes}
     with job_folder() as folder:

@@ -1,5 +1,7 @@
 """Energy from changes of gates' pins: what liberty files and waves say, and how it adds up."""
 
+import gzip
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from zeroskip.cli.app import app
 from zeroskip.cli.guard import run_guarded
 from zeroskip.compiler.ir.graph import QuantGraph, QuantLinear
 from zeroskip.flow.synth.liberty import read_liberty
-from zeroskip.flow.synth.power import Power, read_power
+from zeroskip.flow.synth.power import Power, check_energies, read_power
 from zeroskip.sim.eie.gates import draw_network as draw_eie
 from zeroskip.sim.energy.gate_level import gate_energy
 from zeroskip.sim.energy.gate_power import cell_energy
@@ -23,13 +25,12 @@ from zeroskip.sim.energy.toggles import count_toggles
 LIBERTY = """\
 library (small) {
   capacitive_load_unit (1, pf);
-  leakage_power_unit : "1pW";
   nom_voltage : 2;
   cell (INV) { area : 1;
     pin (A) { direction : input; capacitance : 0.001; }
     pin (Y) { direction : output; function : "!A"; }
   }
-  cell (NAND2) { area : 1; cell_leakage_power : 50;
+  cell (NAND2) { area : 1;
     pin (A) { direction : input; capacitance : 0.002;
       internal_power () { when : "B"; power (x) { values ("0.001"); } } }
     pin (B) { direction : input; capacitance : 0.004; }
@@ -104,8 +105,59 @@ def test_energies_of_a_library(power: Power) -> None:
     assert nand2.pins_ff == {"A": 2, "B": 4}
     # Of both directions, then of both inputs; a zero is what something else has.
     assert nand2.inside_fj == pytest.approx({"A": 1, "Y": (8 + 4) / 2})
-    assert nand2.leakage_nw == pytest.approx(0.05)
     assert power.load_fj(3) == pytest.approx(3 * 4 / 2)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # Nothing is measured where an operating point is only one of several.
+        {
+            "nom_voltage : 2;": "operating_conditions (slow) { voltage : 1; } operating_conditions "
+            '(typical) { voltage : 2; } default_operating_conditions : "typical";'
+        },
+        {"nom_voltage : 2;": "nom_voltage : 2; operating_conditions (a) { voltage : 1; } "
+            "operating_conditions (b) { voltage : 3; }"},
+        {"nom_voltage : 2;": "voltage_map (VSS, 0.0); voltage_map (VDD, 2.0);"},
+        {"(1, pf)": '(1000, "fF")'},
+        {"nom_voltage : 2;": 'nom_voltage : 20; voltage_unit : "100mV";', '"0.0': '"0000.0'},
+        {"capacitance : 0.002;": "rise_capacitance : 0.003; fall_capacitance : 0.001;"},
+        {"capacitance : 0.002;": "", "nom_voltage : 2;": "nom_voltage : 2; "
+            "default_input_pin_cap : 0.002;"},
+        {"NAND2": '"2-input$nand"'},
+        {"\n": "\r\n", "library": "\ufefflibrary"},
+    ],
+)  # fmt: skip
+def test_what_libraries_say_in_other_ways(
+    tmp_path: Path, power: Power, changes: dict[str, str]
+) -> None:
+    text = LIBERTY
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    if "voltage_unit" in text:
+        # Energies are in units of capacitance times a hundredth of a square volt.
+        text = re.sub(r'"0000\.0(\d+)', lambda found: f'"{float(f"0.0{found[1]}") * 100}', text)
+    path = tmp_path / "odd.lib.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    library = read_liberty(path)
+    found = read_power(library, path)
+    assert found.volts == pytest.approx(power.volts)
+    assert library.nand2 in ("NAND2", "c_2_input_nand")
+    cells = {("NAND2" if name == library.nand2 else name): it for name, it in found.cells.items()}
+    assert cells.keys() == power.cells.keys()
+    for name, cell in power.cells.items():
+        assert cells[name].pins_ff == pytest.approx(dict(cell.pins_ff))
+        assert cells[name].inside_fj == pytest.approx(dict(cell.inside_fj))
+
+
+def test_cells_without_energies(tmp_path: Path, power: Power) -> None:
+    path = tmp_path / "small.lib"
+    path.write_text(LIBERTY)
+    library = read_liberty(path)
+    check_energies(["NAND2", "DFF"], library, power)
+    with pytest.raises(InputError, match=r"library small has no internal_power for cell INV, whi"):
+        check_energies(["INV", "DFF"], library, power)
 
 
 def test_the_clock_of_a_flip_flop(tmp_path: Path) -> None:
@@ -137,6 +189,7 @@ def test_energy_of_a_cell(power: Power, tmp_path: Path) -> None:
         ("internal_power", "other_power", "has no internal_power"),
         ("nom_voltage : 2;", "", "says nothing of power"),
         ("(1, pf)", "(1, furlong)", "says nothing of power"),
+        ("capacitance : ", "other : ", "has no capacitance of any input"),
         ('"0.006, 9"', '"0.0.6, 9"', "is no number"),
     ],
 )

@@ -31,6 +31,7 @@ UM2_PER_GE = 0.798
 _TOKENS = re.compile(r'/\*.*?\*/|"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
 _HEADER = re.compile(r"(\w+)\s*\(([^()]*)\)\s*$")
 _SIZE_LIMIT = 1 << 30
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 # What only cells have that nothing may be mapped to: those between power domains, and those that
 # keep a state or stay on while others are off.
@@ -63,7 +64,7 @@ class Liberty:
     ----------
     name : as the file says.
     text : of the file, without cells that nothing may be mapped to.
-    cells : by name, without these.
+    cells : by name, without these; a name that is no word of Verilog is made one, in ``text``, too.
     nand2, ge : the smallest NAND2, and its area.
     buffer : the smallest buffer or, without one, inverter; drives inputs where delays count.
     has_timing : cells have delays.
@@ -106,6 +107,10 @@ def read_liberty(path: Path) -> Liberty:
     text = _read(path)
     library = parse_groups(text, path)
     groups = [group for group in library.groups if group.kind == "cell"]
+    if any(not _WORD.fullmatch(group.name) for group in groups):
+        text = _with_plain_names(text, groups)
+        library = parse_groups(text, path)
+        groups = [group for group in library.groups if group.kind == "cell"]
     cells = {group.name: _cell(group, path) for group in groups if not _is_avoided(group)}
     for group in reversed(groups):
         if group.name not in cells:
@@ -147,6 +152,20 @@ def read_liberty(path: Path) -> Liberty:
     )
 
 
+def _with_plain_names(text: str, cells: list[Group]) -> str:
+    """Rename cells so that each name is a word of Verilog, which all programs take."""
+    taken = {cell.name for cell in cells}
+    for cell in reversed(cells):
+        if not _WORD.fullmatch(cell.name):
+            name = "c_" + re.sub(r"\W", "_", cell.name, flags=re.ASCII)
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            end = text.index("{", cell.begin)
+            text = f"{text[: cell.begin]}cell ({name}) {text[end:]}"
+    return text
+
+
 def _read(path: Path) -> str:
     if not path.is_file():
         reason = "is a folder" if path.is_dir() else "is no file" if path.exists() else ""
@@ -159,7 +178,8 @@ def _read(path: Path) -> str:
             content = inflate(content, _SIZE_LIMIT)
     except (OSError, ValueError) as error:
         raise InputError(f"liberty file {path} cannot be read: {error}") from error
-    return content.decode("utf-8", "replace")
+    # Yosys takes neither the mark that some editors begin a file with nor their ends of lines.
+    return content.decode("utf-8-sig", "replace").replace("\r\n", "\n")
 
 
 def parse_groups(text: str, path: Path) -> Group:
