@@ -38,8 +38,11 @@ module sram_1r1w #(
                 file = $fopen(path, "r");
                 // Without the first name of the path, which ends with the next dot.
                 at = at - 1;
-                while (at > 0 && place[8*at+:8] != ".") at = at - 1;
-                place = place & ~({8*1024{1'b1}} << (8 * at));
+                while (at > 0 && place[8*at+:8] != ".") begin
+                    place[8*at+:8] = 0;
+                    at = at - 1;
+                end
+                place[8*at+:8] = 0;
             end
             if (file != 0) begin
                 $fclose(file);
@@ -88,8 +91,11 @@ module sram_1rw #(
                 file = $fopen(path, "r");
                 // Without the first name of the path, which ends with the next dot.
                 at = at - 1;
-                while (at > 0 && place[8*at+:8] != ".") at = at - 1;
-                place = place & ~({8*1024{1'b1}} << (8 * at));
+                while (at > 0 && place[8*at+:8] != ".") begin
+                    place[8*at+:8] = 0;
+                    at = at - 1;
+                end
+                place[8*at+:8] = 0;
             end
             if (file != 0) begin
                 $fclose(file);

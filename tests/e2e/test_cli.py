@@ -308,7 +308,7 @@ def test_interrupted_build(wait: float, files: Any, tmp_path: Path) -> None:
 @pytest.mark.cosim
 def test_interrupted_simulation_is_cleared_away(files: Any, tmp_path: Path) -> None:
     many, cache = tmp_path / "many.npy", tmp_path / "cache"
-    np.save(many, np.zeros((20000, 24), np.float32))
+    np.save(many, np.zeros((2000, 24), np.float32))
     # A cache of its own, in which the built simulators are links, tells whose runs are left.
     cache.mkdir()
     for built in Path(os.environ["ZEROSKIP_CACHE"]).glob("eie_*"):
