@@ -104,15 +104,17 @@ def compile_file(
     delta: float | None = None,
     options: Mapping[str, Any] | None = None,
     name: str | None = None,
+    output_name: str | None = None,
     progress: Progress | None = None,
 ) -> Image:
     """Compile a ``.pt2`` file (``torch.export.save``), ``.onnx`` or ``.caffemodel``, without torch.
 
     Parameters and errors are those of :func:`compile`; the image is named after the file unless
-    ``name`` is given.
+    ``name`` is given. ``output_name`` is the tensor that the network gives, where a file has
+    several outputs: one of them, or any before.
     """
     return compile_any(
-        lambda: import_file(path, sample_shape(calibration)),
+        lambda: import_file(path, sample_shape(calibration), output_name),
         calibration,
         arrays,
         share=share,

@@ -94,6 +94,7 @@ def compare(
     arrays: Sequence[ExploredArray] = (),
     *,
     shape: Sequence[int] | None = None,
+    output_name: str | None = None,
     threads: int = 1,
     repeats: int = 30,
     progress: Progress | None = None,
@@ -102,7 +103,7 @@ def compare(
 
     Parameters
     ----------
-    model, x, arrays, shape : as for :func:`.explore`; the first input is timed.
+    model, x, arrays, shape, output_name : as for :func:`.explore`; the first input is timed.
     threads : that the CPU may use.
     repeats : of each measurement.
     progress : see :data:`.Progress`.
@@ -120,8 +121,8 @@ def compare(
     import torch
 
     tell = progress or silent
-    found = explore(model, x, arrays, shape=shape, progress=progress)
-    pieces = import_pieces(model, shape if x is None else sample_shape(x))
+    found = explore(model, x, arrays, shape=shape, output_name=output_name, progress=progress)
+    pieces = import_pieces(model, shape if x is None else sample_shape(x), output_name)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

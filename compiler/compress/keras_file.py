@@ -114,9 +114,49 @@ def read_keras_model(path: Path | str) -> KerasModel:
 def _model(config: Any, layers: Sequence[Layer]) -> KerasModel:
     if config is None:
         return KerasModel("", {}, (), layers)
+    for layer in layers:
+        for leaf in layer.leaves():
+            for part in leaf.inner or (leaf,):
+                _check_complete(part)
     return KerasModel(
         str(config["class_name"]), config["config"], config["config"]["layers"], layers
     )
+
+
+def _check_complete(layer: Layer) -> None:
+    """Check that a layer has the arrays that its configuration says, as far as that says it.
+
+    Raises
+    ------
+    InputError
+        If one is missing or too many, or is of another size.
+    """
+    config = layer.config
+    flags = {"bias": "use_bias", "pointwise.bias": "use_bias"}
+    if layer.kind == NORM:
+        flags = {"weight": "scale", "bias": "center"}
+    for role in ROLES.get(layer.kind, ()) if layer.arrays else ():
+        flag = flags.get(role, "")
+        if role not in layer.arrays and (not flag or config.get(flag)):
+            raise InputError(f"layer {layer.name!r} ({layer.kind}) has no {role} in the file")
+        if flag and role in layer.arrays and config.get(flag) is False:
+            raise InputError(
+                f"layer {layer.name!r} ({layer.kind}) has a {role}, and its configuration says "
+                f"{flag}=False"
+            )
+    kernel = layer.arrays.get("weight")
+    if kernel is None or layer.kind == NORM:
+        return
+    count, sizes = config.get("units", config.get("filters")), config.get("kernel_size")
+    window = [sizes] if isinstance(sizes, int) else sizes
+    if (count is not None and kernel.shape[-1] != count) or (
+        window is not None and list(kernel.shape[: len(window)]) != list(window)
+    ):
+        raise InputError(
+            f"layer {layer.name!r} ({layer.kind}) has an array of {kernel.shape}, which is not of "
+            f"{'units' if 'units' in config else 'filters'}={count}"
+            + (f" and kernel_size={sizes}" if window is not None else "")
+        )
 
 
 @contextlib.contextmanager

@@ -10,9 +10,6 @@ __all__ = ["Calls", "Reference", "operands", "references"]
 Reference = tuple[str, int, int]
 """A layer's name, which use of it, and which of its results."""
 
-_COUNTED_FROM_1 = ("Functional", "Model")
-"""Models whose own graph counts as their first use where a model's outputs are listed."""
-
 
 def references(value: Any) -> list[Reference]:
     """Return the results of layers that a call reads, or that a model gives, in order.
@@ -69,26 +66,69 @@ class Calls:
     Parameters
     ----------
     entries : the configurations of its layers.
+    ends : the model's outputs.
+
+    Raises
+    ------
+    InputError
+        If something reads a layer, or a use of one, that there is not.
     """
 
-    def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, entries: Sequence[Mapping[str, Any]], ends: Sequence[Reference]) -> None:
         self._of = {str(e["config"]["name"]): list(e["inbound_nodes"]) for e in entries}
-        self._kinds = {str(e["config"]["name"]): str(e["class_name"]) for e in entries}
+        models = {str(e["config"]["name"]) for e in entries if "layers" in e["config"]}
         read = [ref for calls in self._of.values() for call in calls for ref in references(call)]
-        # Keras 2 counts the uses of a model from 1, as its own graph is one.
-        self._from_1 = {name for name, call, _ in read if call >= self._count(name)}
+        for name, _, _ in (*read, *ends):
+            if name not in self._of:
+                raise InputError(f"something reads layer {name!r}, which the model does not have")
+        self._first: dict[str, tuple[int, int]] = {
+            name: self._counted_from(
+                name,
+                {number for layer, number, _ in read if layer == name},
+                {number for layer, number, _ in ends if layer == name},
+                model=name in models,
+            )
+            for name in self._of
+        }
 
     def _count(self, name: str) -> int:
         return max(1, len(self._of[name]))  # an input has no entry for its only use
 
+    def _counted_from(
+        self, name: str, read: set[int], ends: set[int], *, model: bool
+    ) -> tuple[int, int]:
+        """Return the number that a layer's first use has, where layers read it, and as an output.
+
+        Keras counts from 0, but the uses of a model from 1, as its own graph is one: Keras 2
+        everywhere, Keras 3 in the list of outputs. A network has no use that nothing reads, so that
+        the right way is that in which all are read.
+
+        Raises
+        ------
+        InputError
+            If numbers are of uses that the layer does not have.
+        """
+        uses = set(range(self._count(name)))
+        ways = ((0, 0), (0, 1), (1, 1)) if model else ((0, 0),)
+        found = [({n - way[0] for n in read} | {n - way[1] for n in ends}, way) for way in ways]
+        for numbers, way in found:
+            if numbers == uses or (numbers < uses and not model):
+                return way
+        if not read | ends:
+            return 0, 0
+        wrong = sorted((found[0][0] - uses) or read | ends)
+        raise InputError(
+            f"layer {name!r} is used {'once' if len(uses) == 1 else f'{len(uses)} times'}, and "
+            f"what reads it asks for use {wrong[0]}, counted from 0: the file is damaged"
+        )
+
     def use(self, ref: Reference, *, output: bool = False) -> tuple[str, int]:
-        """Return the layer that is referred to, and the number of its use.
+        """Return the layer that is referred to, and the number of its use, counted from 0.
 
         ``output`` says that the reference is one of the model's outputs.
         """
         name, number, _ = ref
-        first = name in self._from_1 or (output and self._kinds[name] in _COUNTED_FROM_1)
-        return name, (number - first) % self._count(name)
+        return name, number - self._first[name][output]
 
     def in_order(self) -> Iterator[tuple[str, int, list[Reference | float]]]:
         """Give each use of a layer, and what it reads, behind those whose results it reads.

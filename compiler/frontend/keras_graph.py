@@ -7,7 +7,7 @@ from typing import Any
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.keras_file import KerasModel, read_keras_model
 from zeroskip.compiler.compress.keras_tensors import BIDIRECTIONAL, OF_EACH_STEP, Layer
-from zeroskip.compiler.frontend.keras_calls import Calls, references
+from zeroskip.compiler.frontend.keras_calls import Calls, Reference, references
 from zeroskip.compiler.frontend.keras_layers import LAYERS
 from zeroskip.compiler.frontend.keras_nodes import FOREIGN, Nodes
 from zeroskip.compiler.frontend.keras_recurrent import (
@@ -109,14 +109,23 @@ class _Network(Nodes):
             if layer.kind == "InputLayer":
                 own = sources[given.index(name)] if sources else self._input(name, layer.config)
                 made[name, 0] = [own]
-        calls = Calls(model.config["layers"])
+        ends = references(model.config["output_layers"])
+        calls = Calls(model.config["layers"], ends)
+
+        def result(ref: Reference, *, output: bool = False) -> str:
+            use, number = calls.use(ref, output=output), ref[2]
+            if not 0 <= number < len(made[use]):
+                raise InputError(
+                    f"layer {use[0]!r} has no result {number}, of which the model makes something"
+                )
+            return made[use][number]
+
         for name, number, read in calls.in_order():
             found: list[str | float] = [
-                made[calls.use(ref)][ref[2]] if isinstance(ref, tuple) else ref for ref in read
+                result(ref) if isinstance(ref, tuple) else ref for ref in read
             ]
             made[name, number] = self._call(layers[name], found)
-        ends = references(model.config["output_layers"])
-        return [made[calls.use(end, output=True)][end[2]] for end in ends]
+        return [result(end, output=True) for end in ends]
 
     def _chain(self, layers: Sequence[Layer], sources: Sequence[str]) -> list[str]:
         """Add layers, each of which reads the one before; return the last one's result."""

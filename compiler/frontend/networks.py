@@ -1,12 +1,13 @@
 """Read networks: a torch module, an exported program, files of PyTorch, ONNX and Caffe."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zeroskip.compiler.frontend.caffe_file import CAFFE_SUFFIXES, read_caffe
 from zeroskip.compiler.frontend.keras_graph import KERAS_SUFFIXES, read_keras_graph
-from zeroskip.compiler.frontend.lower import lower
+from zeroskip.compiler.frontend.lower import lower, with_output
 from zeroskip.compiler.frontend.onnx_file import read_onnx
 from zeroskip.compiler.frontend.pieces import Pieces, lower_pieces
 from zeroskip.compiler.frontend.program import Graph
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 _Made = TypeVar("_Made")
+
+_CHECKED = (".onnx", *CAFFE_SUFFIXES, *KERAS_SUFFIXES)
+"""Files whose readers check what the lowering goes by."""
 
 __all__ = [
     "import_file", "import_module", "import_onnx", "import_pieces", "import_program",
@@ -77,39 +81,53 @@ def import_onnx(path: str | Path, sample_shape: Sequence[int] | None = None) -> 
     return lower(read_onnx(path, sample_shape))
 
 
-def import_file(path: str | Path, sample_shape: Sequence[int] | None = None) -> FloatGraph:
+def import_file(
+    path: str | Path,
+    sample_shape: Sequence[int] | None = None,
+    output_name: str | None = None,
+) -> FloatGraph:
     """Read the network in a file, of the kind that its name ends in: ``.pt2`` if in nothing known.
 
     Of Keras, that is ``.keras`` or ``.h5``; of Caffe ``.caffemodel``, ``.net`` or ``.prototxt``,
     and the other one beside it; a ``.zsk`` file must carry its graph. Nothing in a file is run or
-    unpickled. ``sample_shape`` and errors are as for :func:`import_onnx`.
+    unpickled. ``sample_shape`` and errors are as for :func:`import_onnx`. ``output_name`` is the
+    tensor that the network gives, an output of the file's or any before; unless given, its only
+    output.
     """
     if Path(path).suffix == ".zsk":
-        return import_zsk(path)
-    return _lowered(path, sample_shape, lower)
+        return import_zsk(path, output_name=output_name)
+    return _lowered(path, sample_shape, output_name, lower)
 
 
-def import_pieces(path: str | Path, sample_shape: Sequence[int] | None = None) -> Pieces:
+def import_pieces(
+    path: str | Path,
+    sample_shape: Sequence[int] | None = None,
+    output_name: str | None = None,
+) -> Pieces:
     """Read what is supported of the network in a file, as :func:`import_file` reads all of it.
 
     A ``.zsk`` file must be supported as a whole.
     """
     if Path(path).suffix == ".zsk":
-        return Pieces((import_zsk(path),), ())
-    return _lowered(path, sample_shape, lower_pieces)
+        return Pieces((import_zsk(path, output_name=output_name),), ())
+    return _lowered(path, sample_shape, output_name, lower_pieces)
 
 
 def _lowered(
-    path: str | Path, sample_shape: Sequence[int] | None, lowering: Callable[[Graph], _Made]
+    path: str | Path,
+    sample_shape: Sequence[int] | None,
+    output_name: str | None,
+    lowering: Callable[[Graph], _Made],
 ) -> _Made:
-    """Return what ``lowering`` makes of the graph in a file."""
+    """Return what ``lowering`` makes of the graph in a file, of what of it makes an output."""
     suffix = Path(path).suffix
     if suffix == ".onnx":
-        return lowering(read_onnx(path, sample_shape))
-    if suffix in CAFFE_SUFFIXES:
-        return lowering(read_caffe(path))
-    if suffix in KERAS_SUFFIXES:
-        return lowering(read_keras_graph(path, sample_shape))
-    graph = read_pt2(path)
-    with reporting_damage(path):
-        return lowering(graph)
+        graph = read_onnx(path, sample_shape)
+    elif suffix in CAFFE_SUFFIXES:
+        graph = read_caffe(path)
+    elif suffix in KERAS_SUFFIXES:
+        graph = read_keras_graph(path, sample_shape)
+    else:
+        graph = read_pt2(path)
+    with reporting_damage(path) if suffix not in _CHECKED else contextlib.nullcontext():
+        return lowering(graph if output_name is None else with_output(graph, output_name))

@@ -97,6 +97,7 @@ def explore(
     *,
     example_input: Any = None,
     shape: Sequence[int] | None = None,
+    output_name: str | None = None,
     name: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -113,6 +114,7 @@ def explore(
     arrays : to estimate; unless given, the first presets of each engine that has layers.
     example_input : (batch, *input_shape) for a module, if there is neither ``x`` nor ``shape``.
     shape : of a sample, if there is no ``x``, and ``model`` is a module or leaves its sizes open.
+    output_name : of a file, the tensor that the network gives: one of its outputs, or any before.
     name : of the network; else that of the file.
     seed : of the inputs that are drawn.
     progress : see :data:`.Progress`.
@@ -131,7 +133,9 @@ def explore(
     """
     tell = progress or silent
     tell("read the model", 0, 1)
-    pieces, label = _read(model, example_input, shape if x is None else sample_shape(x))
+    pieces, label = _read(
+        model, example_input, shape if x is None else sample_shape(x), output_name
+    )
     tell("read the model", 1, 1)
     named = list(dict.fromkeys(array.engine for array in arrays))
     drawn = np.random.default_rng(seed)
@@ -181,11 +185,13 @@ def explore(
     )
 
 
-def _read(model: Any, example_input: Any, shape: Sequence[int] | None) -> tuple[Pieces, str]:
+def _read(
+    model: Any, example_input: Any, shape: Sequence[int] | None, output_name: str | None
+) -> tuple[Pieces, str]:
     if isinstance(model, FloatGraph):
         return Pieces((model,), ()), "network"
     if isinstance(model, Path | str):
-        return import_pieces(model, shape), Path(model).stem
+        return import_pieces(model, shape, output_name), Path(model).stem
     if example_input is None:
         if shape is None:
             raise InputError("with a module, give inputs, or shape, which is that of a sample")

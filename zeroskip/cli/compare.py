@@ -8,7 +8,7 @@ import typer
 from zeroskip.cli.arrays import PresetOption, SetOption
 from zeroskip.cli.explore import explored_arrays
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.options import JsonOption, ShapeOption, sizes, whole_number
+from zeroskip.cli.options import JsonOption, OutputNameOption, ShapeOption, sizes, whole_number
 from zeroskip.cli.output import Steps, print_json, print_report
 from zeroskip.sim.compare import compare, comparison_report
 
@@ -42,6 +42,7 @@ def compare_model(
         int, typer.Option(metavar="N", parser=whole_number, help="Of each measurement.")
     ] = 30,
     shape: ShapeOption = None,
+    output_name: OutputNameOption = None,
     preset: PresetOption = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
@@ -55,7 +56,14 @@ def compare_model(
     arrays = explored_arrays(preset, settings)
     with Steps() as steps:
         found = compare(
-            model, x, arrays, threads=threads, repeats=repeats, shape=sizes(shape), progress=steps
+            model,
+            x,
+            arrays,
+            threads=threads,
+            repeats=repeats,
+            shape=sizes(shape),
+            output_name=output_name,
+            progress=steps,
         )
     if as_json:
         print_json({"model": str(model), **found.to_dict()})

@@ -10,7 +10,7 @@ from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress
 from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.options import JsonOption
+from zeroskip.cli.options import JsonOption, OutputNameOption
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
 from zeroskip.compiler.api import compile_any
 from zeroskip.compiler.frontend.networks import import_file
@@ -61,6 +61,7 @@ def compile_model(
         Path | None,
         typer.Option(metavar="G.pt2", help="The network of a .zsk file that carries no graph."),
     ] = None,
+    output_name: OutputNameOption = None,
     share: Annotated[
         bool,
         typer.Option(
@@ -92,6 +93,7 @@ def compile_model(
             model,
             samples,
             graph=graph,
+            output_name=output_name,
             share=share,
             delta=delta,
             name=name or model.stem,
@@ -117,6 +119,7 @@ def compile_for(
     samples: NDArray[Any],
     *,
     graph: Path | None = None,
+    output_name: str | None = None,
     share: bool = False,
     delta: float | None = None,
     name: str,
@@ -127,7 +130,7 @@ def compile_for(
     Parameters
     ----------
     arrays : for all engines; those that the network needs are taken.
-    model, samples, graph, share, delta, name : those of the command.
+    model, samples, graph, output_name, share, delta, name : those of the command.
     progress : see :data:`.Progress`.
 
     Raises
@@ -138,7 +141,7 @@ def compile_for(
         If the network is not of the supported kind, or does not fit the arrays.
     """
     progress("read the model", 0, 1)
-    network = _read(model, graph, samples.shape[1:])
+    network = _read(model, graph, samples.shape[1:], output_name)
     progress("read the model", 1, 1)
     used = _used(arrays, network, model)
     return compile_any(
@@ -153,12 +156,14 @@ def compile_for(
     )
 
 
-def _read(model: Path, graph: Path | None, shape: tuple[int, ...]) -> FloatGraph:
+def _read(
+    model: Path, graph: Path | None, shape: tuple[int, ...], output_name: str | None
+) -> FloatGraph:
     if graph is None:
-        return import_file(model, shape)
+        return import_file(model, shape, output_name)
     if model.suffix != ".zsk":
         raise InputError(f"--graph goes with a .zsk file, and {model.name} is none")
-    return import_zsk(model, graph)
+    return import_zsk(model, graph, output_name)
 
 
 def _used(arrays: Arrays, network: FloatGraph, model: Path) -> set[str]:

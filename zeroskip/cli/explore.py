@@ -8,7 +8,7 @@ import typer
 
 from zeroskip.cli.arrays import Array, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.options import JsonOption, ShapeOption, sizes
+from zeroskip.cli.options import JsonOption, OutputNameOption, ShapeOption, sizes
 from zeroskip.cli.output import Steps, print_json, print_report
 from zeroskip.sim.explore.explore import ExploredArray, explore
 from zeroskip.sim.explore.tables import exploration_report
@@ -38,6 +38,7 @@ def explore_model(
         ),
     ] = None,
     shape: ShapeOption = None,
+    output_name: OutputNameOption = None,
     preset: PresetOption = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
@@ -51,7 +52,9 @@ def explore_model(
     arrays = explored_arrays(preset, settings)
     x = None if inputs is None else read_npy(inputs, "input")
     with Steps() as steps:
-        found = explore(model, x, arrays, shape=sizes(shape), progress=steps)
+        found = explore(
+            model, x, arrays, shape=sizes(shape), output_name=output_name, progress=steps
+        )
     if as_json:
         print_json({"model": str(model), **found.to_dict()})
         return

@@ -8,7 +8,7 @@ import typer
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.staging import check_output_file
-from zeroskip.cli.options import JsonOption, sizes
+from zeroskip.cli.options import JsonOption, OutputNameOption, sizes
 from zeroskip.cli.output import others_to_stderr, print_json, print_line, print_report
 from zeroskip.compiler.compress.found import (
     FoundLayer,
@@ -85,6 +85,7 @@ def import_file(
             "conv1:20x1x5x5,ip1:10x500.",
         ),
     ] = None,
+    output_name: OutputNameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what is in a file of a network, and take what was pruned or clustered as it is.
@@ -116,10 +117,14 @@ def import_file(
             raise InputError(
                 f"{file.name} has a graph, and compile and compress take it as it is: leave -o out"
             )
-        pieces = import_pieces(file, sample)
+        pieces = import_pieces(file, sample, output_name)
         _say(file, graph_layers(pieces), [*pieces.refused, *pieces.notes], as_json, graph=True)
         return
     state, problems = _state(file, layers)
+    if output_name is not None:
+        raise InputError(
+            f"--output-name goes with a file that has a graph, and {file.name} has none"
+        )
     report = None if output is None else _write(file, state, output, model, sample, hooks)
     written = None if output is None or report is None else (output, report)
     _say(file, state_layers(state), problems, as_json, written)

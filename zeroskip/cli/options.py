@@ -12,7 +12,8 @@ from zeroskip.base.errors import InputError
 
 __all__ = [
     "BaseOption", "ImageArgument", "InputOption", "JsonOption", "LayersOption", "LengthsOption",
-    "PortOption", "ShapeOption", "number", "set_parameters", "sizes", "whole_number",
+    "OutputNameOption", "PortOption", "ShapeOption", "number", "set_parameters", "sizes",
+    "whole_number",
 ]  # fmt: skip
 
 JsonOption = Annotated[
@@ -39,6 +40,15 @@ ShapeOption = Annotated[
         "--shape",
         metavar="CxHxW",
         help="Of a sample, as 3x224x224, for sizes that a file leaves open, unless inputs say it.",
+    ),
+]
+OutputNameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--output-name",
+        metavar="TENSOR",
+        help="What the network gives, where a file has several outputs: one of them, or any "
+        "tensor before, behind which nothing is taken.",
     ),
 ]
 LayersOption = Annotated[

@@ -8,7 +8,7 @@ import typer
 from zeroskip.base.errors import InputError
 from zeroskip.base.staging import check_output_file, replaced_file
 from zeroskip.cli.files import read_npy
-from zeroskip.cli.options import JsonOption
+from zeroskip.cli.options import JsonOption, OutputNameOption
 from zeroskip.cli.output import Steps, print_json, print_line
 from zeroskip.compiler.frontend.networks import import_file
 from zeroskip.compiler.image.image import load
@@ -54,6 +54,7 @@ def write_report(
             "float with the weights of the image; without, for how far outputs are from float.",
         ),
     ] = None,
+    output_name: OutputNameOption = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Write layers, stalls, PEs, memories, traffic, timeline and weights of an image as one page.
@@ -68,7 +69,11 @@ def write_report(
     if output is not None:
         check_output_file(output)
     x = None if inputs is None else read_npy(inputs, "input")
-    network = None if model is None else import_file(model, None if x is None else x.shape[1:])
+    network = (
+        None
+        if model is None
+        else import_file(model, None if x is None else x.shape[1:], output_name)
+    )
     y = None if labels is None else read_npy(labels, "label")
     with Steps() as steps:
         found = [

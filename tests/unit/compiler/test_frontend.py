@@ -323,12 +323,17 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "two outputs": (
         lambda: Lambda(lambda m, x: m.f(x).unbind(1), f=linear(5, 2)),
         (2, 5),
-        r"the network has 2 outputs \(getitem, getitem_1\), and supported is one: let it return",
+        r"the network has 2 outputs \(getitem, getitem_1\), and supported is one: of a file,",
     ),
     "unused input": (
         lambda: Lambda(lambda m, x: m.f(m.c), f=linear(5, 5), c=weights(2, 5)),
         (2, 5),
-        "the network does not use its input 'x'",
+        "the network does not use its input 'x': its output 'linear' is the same whatever is given",
+    ),
+    "input returned": (
+        lambda: Lambda(lambda m, x: x),
+        (2, 5),
+        "the network returns its input 'x' as it is: nothing in it computes",
     ),
     "no layer": (lambda: nn.Flatten(), (2, 5), "the network has no layer"),
     "softmax": (
@@ -472,7 +477,7 @@ def test_refused(name: str) -> None:
 
 def test_two_inputs() -> None:
     program = torch.export.export(TwoInputs(), (torch.zeros(2, 3), torch.zeros(2, 3)))
-    with pytest.raises(CompileError, match=r"has 2 inputs \(x, y\), and supported is one: let it"):
+    with pytest.raises(CompileError, match=r"has 2 inputs \(x, y\), and supported is one: join"):
         import_program(program)
 
 

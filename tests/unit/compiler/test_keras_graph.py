@@ -285,6 +285,56 @@ def test_models_in_models_and_layers_that_are_used_twice(tmp_path: Path) -> None
         import_file(tmp_path / "net.keras")
 
 
+@pytest.mark.parametrize(
+    ("read", "end", "why"),
+    [
+        (("twice", 1, 0), ("twice", 2, 0), "'twice' is used 2 times, .* asks for use 2, counted"),
+        (("twice", -1, 0), ("twice", 1, 0), "'twice' is used 2 times, .* asks for use -1"),
+        (("in", 1, 0), ("twice", 1, 0), "'in' is used once, .* asks for use 1"),
+        (("twice", 0, -1), ("twice", 1, 0), "'twice' has no result -1"),
+        (("twice", 0, 0), ("gone", 0, 0), "reads layer 'gone', which the model does not have"),
+        (("twice", 0, 0), ("model", 3, 0), "'model' is used once, .* asks for use 3"),
+    ],
+)
+def test_uses_and_results_that_are_not_there(
+    read: tuple[str, int, int], end: tuple[str, int, int], why: str, tmp_path: Path
+) -> None:
+    """Such a file is refused, and not read as another use of the layer."""
+    reading = call(("in", 0))
+    reading["args"][0]["config"]["keras_history"] = list(read)
+    shape = {"batch_shape": [None, 4]}
+    chain = [entry("InputLayer", "in", **shape), entry("Dense", "one")]
+    layers = [
+        entry("InputLayer", "in", **shape),
+        entry("Dense", "twice", call(("in", 0)), reading),
+        entry("Sequential", "model", call(("twice", 1)), layers=chain),
+    ]
+    model = {"layers": layers, "input_layers": ["in", 0, 0], "output_layers": list(end)}
+    arrays = {"layers/dense": [drawn(4, 4)], "layers/sequential/layers/dense": [drawn(4, 4)]}
+    write(tmp_path / "net.keras", {"class_name": "Functional", "config": model}, arrays)
+    with pytest.raises(InputError, match=why):
+        import_file(tmp_path / "net.keras")
+
+
+@pytest.mark.parametrize(
+    ("config", "arrays", "why"),
+    [
+        ({"use_bias": True}, [(4, 3)], r"'out' \(Dense\) has no bias in the file"),
+        ({"use_bias": False}, [(4, 3), (3,)], "has a bias, and its configuration says use_bias=F"),
+        ({"units": 2}, [(4, 3)], r"has an array of \(4, 3\), which is not of units=2"),
+        ({"units": 3}, [], "damaged"),
+    ],
+)
+def test_arrays_that_are_not_those_of_the_configuration(
+    config: dict[str, Any], arrays: list[tuple[int, ...]], why: str, tmp_path: Path
+) -> None:
+    layers = [entry("InputLayer", "in", batch_shape=[None, 4]), entry("Dense", "out", **config)]
+    model = {"class_name": "Sequential", "config": {"layers": layers}}
+    write(tmp_path / "net.keras", model, {"layers/dense": [drawn(*shape) for shape in arrays]})
+    with pytest.raises(InputError, match=why):
+        import_file(tmp_path / "net.keras")
+
+
 @pytest.mark.parametrize("every", [False, True])
 def test_both_directions(every: bool, tmp_path: Path) -> None:
     """A Dense layer on each step, and behind it a layer in both directions."""

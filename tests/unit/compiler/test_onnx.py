@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.api import compile_file
-from zeroskip.compiler.frontend.networks import import_onnx, import_pieces
+from zeroskip.compiler.frontend.networks import import_file, import_onnx, import_pieces
 from zeroskip.compiler.ir.compute import run_nodes, shapes
 from zeroskip.compiler.ir.graph import INPUT, FloatGraph, FloatLinear
 
@@ -511,3 +511,28 @@ def test_constants_that_would_be_huge_are_not_made(tmp_path: Path) -> None:
     net.add("Add", "x", cast, out="y")
     with pytest.raises(CompileError, match="ConstantOfShape"):
         import_onnx(net.save(tmp_path, "y"))
+
+
+def test_one_of_several_outputs(tmp_path: Path) -> None:
+    """One is chosen, or a tensor before; what only the others need may be unsupported."""
+    net = Net("n", 6)
+    net.add("Gemm", "x", net.weight("w", 6, 4), out="shared")
+    net.add("Relu", "shared", out="a")
+    net.add("Erf", "shared", out="b")
+    model = net.model("a")
+    model.graph.output.append(h.make_tensor_value_info("b", onnx.TensorProto.FLOAT, [None] * 2))
+    path, x = tmp_path / "net.onnx", np.random.default_rng(2).normal(size=(3, 6))
+    onnx.save(model, path)
+    with pytest.raises(CompileError, match=r"2 outputs \(a, b\), .* choose one with --output-name"):
+        import_onnx(path)
+    products = x @ net.constants["w"]
+    made = computed(import_file(path, None, "a"), x).reshape(3, 4)
+    np.testing.assert_allclose(made, np.maximum(products, 0), atol=1e-6)
+    made = computed(import_file(path, None, "shared"), x).reshape(3, 4)
+    np.testing.assert_allclose(made, products, atol=1e-6)
+    assert not import_pieces(path, None, "a").refused
+    assert len(compile_file(path, x, output_name="a").graph.layers) == 1
+    with pytest.raises(CompileError, match=r"\(Erf"):
+        import_file(path, None, "b")
+    with pytest.raises(InputError, match=r"no node .* makes 'sharde', .* did you mean shared"):
+        import_file(path, None, "sharde")
