@@ -1,6 +1,7 @@
 """Scripts in examples run and say what they promise."""
 
 import re
+import runpy
 import subprocess
 import sys
 import wave
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import zeroskip as zs
 from zeroskip.compiler.image.image import load
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -89,3 +91,24 @@ def test_silero(tmp_path: Path) -> None:
     # What fixed point says is what the pruned network says in float.
     assert all(row[3] == row[5] for row in rows[2:])
     assert load(tmp_path / "runs" / "image").graph.steps == 9
+
+
+def test_energy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The images of docs/energy.md; drain and compression take what the page has for an output."""
+    monkeypatch.setattr(sys, "argv", ["energy.py", "-o", str(tmp_path)])
+    runpy.run_path(str(_EXAMPLES / "energy.py"), run_name="__main__")
+    pes = {name: load(tmp_path / name).parts[0].params.num_pes for name in ("eie", "scnn", "drain")}
+    assert pes == {"eie": 2, "scnn": 1, "drain": 1}
+    assert not np.load(tmp_path / "scnn-zeros.npy").any()
+    found = zs.energy(load(tmp_path / "drain"), np.load(tmp_path / "drain.npy"))
+    (layer,) = found.layers
+    page = (_EXAMPLES.parent / "docs" / "energy.md").read_text()
+    rows = re.findall(r"^\| (?:drain|compression) \| (.*?) \| [\d.]+ \|$", page, re.MULTILINE)
+    shown = {
+        name.strip(): float(pj)
+        for row in rows
+        for name, pj in re.findall(r"([a-z ]+?)(?: \(.*?\))? (\d+\.\d+)", row)
+    }
+    assert len(shown) == 6
+    last = {event.what: event.total_pj / (32 * 14 * 14) for event in reversed(layer.events)}
+    assert shown == pytest.approx({name: last[name] for name in shown}, abs=0.006)

@@ -82,6 +82,11 @@ def test_a_layer_beside_the_paper() -> None:
     assert cost.uj == pytest.approx(found.paper_uj(layers[0]), rel=0.3)
     modules = found.modules_mw(cost)
     assert sum(modules.values()) - modules["memory"] < sum(cost.units_mw.values())
+    # A word of Spmat and two pointers in 8 cycles at 800 MHz; what is left are sums of 16 bits,
+    # activations and biases.
+    reads_mw = (32.957 + 2 * 8.317) / 8 * 0.8
+    assert reads_mw < cost.as_paper_mw["memory"] < reads_mw + 0.8
+    assert cost.as_paper_mw["ArithmUnit"] < cost.units_mw["arithmetic"]
     document = found.to_dict()
     assert set(document["factors"]) == {"paper's constants", "paper"}
     tables = list(found.report())
