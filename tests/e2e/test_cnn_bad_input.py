@@ -154,7 +154,7 @@ def test_options_of_an_array_that_is_not_used(
     cli: Cli, refused: Refused, files: Any, tmp_path: Path
 ) -> None:
     result = cli(*files.compile(tmp_path / "image"), "--set", "banks=16")
-    refused(result, "small.pt2 has no layers for scnn: leave its --preset and --set out")
+    refused(result, "small.pt2 has no layers for scnn: leave its --engine, --preset and --set out")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Which array a command is for: ``--preset [ENGINE=]NAME`` and ``--set [ENGINE.]FIELD=VALUE``."""
+"""Which array a command is for, as ``--engine``, ``--preset`` and ``--set`` say it."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ from zeroskip.compiler.engine import Engine, FreeParams, Preset, engines
 from zeroskip.compiler.engine import engine as find_engine
 
 __all__ = [
-    "DEFAULT_ENGINE", "ENGINES", "Array", "Arrays", "EngineOption", "PresetOption", "SetOption",
-    "choose_array", "choose_arrays", "describe_arrays", "read_settings", "show_value",
+    "DEFAULT_ENGINE", "ENGINES", "Array", "Arrays", "EngineOption", "EnginesOption", "PresetOption",
+    "SetOption", "choose_array", "choose_arrays", "describe_arrays", "read_settings", "show_value",
     "split_settings",
 ]  # fmt: skip
 
@@ -42,6 +42,15 @@ DEFAULT_ENGINE = next(iter(ENGINES))
 
 EngineOption = Annotated[
     str, typer.Option("--engine", metavar="ENGINE", help=f"One of {', '.join(ENGINES)}.")
+]
+EnginesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine",
+        metavar="ENGINE",
+        help=f"Whose array is meant, one of {', '.join(ENGINES)}; --preset and --set are for it "
+        "unless they name another. May be repeated.",
+    ),
 ]
 
 
@@ -136,13 +145,16 @@ def choose_arrays(
     presets: Sequence[str] | None,
     settings: Sequence[str] | None,
     engines: Sequence[str] = tuple(ENGINES),
+    meant: Sequence[str] | None = None,
 ) -> Arrays:
-    """Read ``--preset`` and ``--set``.
+    """Read ``--preset``, ``--set`` and, where a command takes it more than once, ``--engine``.
 
     Parameters
     ----------
     presets, settings : as given; None is none.
     engines : that the command is for.
+    meant : of these, those of ``--engine``, which presets and values without ``ENGINE=`` or
+        ``ENGINE.`` are for; all if there are none.
 
     Raises
     ------
@@ -150,10 +162,13 @@ def choose_arrays(
         If there is no such engine, preset, field or array.
     """
     known = {name: ENGINES[name] for name in engines}
+    for name in meant or ():
+        if name not in known:
+            raise ParameterError.of_names("--engine", name, list(known))
     chosen: dict[str, str] = {}
-    named: set[str] = set()
+    named = set(meant or ())
     for text in presets or ():
-        names, preset = _split(text, "=", known, "--preset")
+        names, preset = _split(text, "=", known, "--preset", meant)
         having = [name for name in names if preset in known[name].presets]
         if not having:
             every = dict.fromkeys(preset for name in names for preset in known[name].presets)
@@ -161,7 +176,7 @@ def choose_arrays(
         chosen |= dict.fromkeys(having, preset)
         named |= set(having) if len(having) == 1 else set()
     given: dict[str, dict[str, Any]] = {name: {} for name in known}
-    for names, name, text in read_settings(settings, known):
+    for names, name, text in read_settings(settings, known, meant=meant):
         for engine in names:
             where = f"--set {engine}.{name}"
             given[engine][name] = known[engine].fields[name].read(text, where)
@@ -190,16 +205,18 @@ def read_settings(
     settings: Sequence[str] | None,
     engines: Mapping[str, Engine[Any, Any]],
     more: Sequence[Field] = (),
+    meant: Sequence[str] | None = None,
 ) -> list[tuple[list[str], str, str]]:
     """Split each ``[ENGINE.]FIELD=VALUE`` in the engines that it is for, the field and the text.
 
-    ``more``: what can be set of all of the engines beside their fields.
+    ``more``: what can be set of all of the engines beside their fields; ``meant``: engines that
+    fields without an engine are for, all if there are none.
     """
     others = [field.name for field in more]
     found: list[tuple[list[str], str, str]] = []
     for text in settings or ():
         key, equals, value = text.partition("=")
-        names, name = _split(key.strip(), ".", engines, "--set")
+        names, name = _split(key.strip(), ".", engines, "--set", meant)
         having = [field for field in names if name in engines[field].fields or name in others]
         if not equals:
             raise ParameterError("--set", text, "[ENGINE.]FIELD=VALUE")
@@ -238,12 +255,16 @@ def show_value(value: Any) -> str:
 
 
 def _split(
-    text: str, mark: str, engines: Mapping[str, Engine[Any, Any]], option: str
+    text: str,
+    mark: str,
+    engines: Mapping[str, Engine[Any, Any]],
+    option: str,
+    meant: Sequence[str] | None,
 ) -> tuple[list[str], str]:
     """Return the engines that a name is for, and the name."""
     engine, found, name = text.partition(mark)
     if not found:
-        return list(engines), text
+        return list(meant or engines), text
     if engine not in engines:
         raise ParameterError.of_names(f"the engine in {option} {text}", engine, list(engines))
     return [engine], name

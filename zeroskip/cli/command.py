@@ -65,8 +65,8 @@ class Command(Stage):
         given = _values(ctx.meta.get(__name__, []))
         engines = list(ENGINES)
         if "engine" in options:
-            name = given.get("--engine", [str(options["engine"].default)])[-1]
-            engines = [name] if name in ENGINES else engines
+            names = given.get("--engine", [str(options["engine"].default)])
+            engines = [name for name in names if name in ENGINES] or engines
         if "axes" in options:
             evaluations = {name: machine(name).evaluation for name in engines}
             return [

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zeroskip.cli.arrays import PresetOption, SetOption
+from zeroskip.cli.arrays import EnginesOption, PresetOption, SetOption
 from zeroskip.cli.explore import explored_arrays
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import JsonOption, OutputNameOption, ShapeOption, sizes, whole_number
@@ -43,6 +43,7 @@ def compare_model(
     ] = 30,
     shape: ShapeOption = None,
     output_name: OutputNameOption = None,
+    engine: EnginesOption = None,
     preset: PresetOption = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
@@ -53,7 +54,7 @@ def compare_model(
     'zeroskip explore'.
     """
     x = None if inputs is None else read_npy(inputs, "input")
-    arrays = explored_arrays(preset, settings)
+    arrays = explored_arrays(engine, preset, settings)
     with Steps() as steps:
         found = compare(
             model,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import InputError
 from zeroskip.base.progress import Progress
-from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
+from zeroskip.cli.arrays import Arrays, EnginesOption, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import JsonOption, OutputNameOption
 from zeroskip.cli.output import Steps, print_json, print_line, print_report
@@ -55,6 +55,7 @@ def compile_model(
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Folder of the image; one is replaced."),
     ],
+    engine: EnginesOption = None,
     preset: PresetOption = None,
     settings: SetOption = None,
     graph: Annotated[
@@ -81,10 +82,10 @@ def compile_model(
 ) -> None:
     """Compile a network to an image: fixed point, placement, SRAM contents, program.
 
-    Each layer is for an engine that computes such layers, one named by --preset or --set before
-    others. Where neither gives an array, the network chooses what it can: the report says what.
+    Each layer is for an engine that computes such layers, one named by --engine, --preset or --set
+    before others. Where none gives an array, the network chooses what it can: the report says what.
     """
-    arrays = choose_arrays(preset, settings)
+    arrays = choose_arrays(preset, settings, meant=engine)
     check_target(output.resolve(), replace=True)
     samples = read_npy(data, "calibration")
     with Steps() as steps:
@@ -171,6 +172,6 @@ def _used(arrays: Arrays, network: FloatGraph, model: Path) -> set[str]:
     used = set(partition(network, sorted(arrays.named)).values())
     for engine in sorted(arrays.named - used):
         raise InputError(
-            f"{model.name} has no layers for {engine}: leave its --preset and --set out"
+            f"{model.name} has no layers for {engine}: leave its --engine, --preset and --set out"
         )
     return used

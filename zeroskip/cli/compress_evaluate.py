@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from zeroskip.cli.arrays import Arrays, PresetOption, SetOption, choose_arrays
+from zeroskip.cli.arrays import Arrays, EnginesOption, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.compress_options import SourceOptions, with_fields
 from zeroskip.cli.compress_run import Training, task_given
 from zeroskip.cli.options import JsonOption
@@ -32,6 +32,7 @@ zeroskip compress evaluate model.zsk --hooks hooks.py
 def compress_evaluate(
     file: Annotated[Path, typer.Argument(metavar="MODEL.zsk", help="Written by compress.")],
     options: SourceOptions,
+    engine: EnginesOption = None,
     preset: PresetOption = None,
     settings: SetOption = None,
     golden: Annotated[
@@ -45,7 +46,7 @@ def compress_evaluate(
     With --golden it is compiled, its formats chosen on training data, and every test input goes
     through the integer models, convolutions included.
     """
-    arrays = choose_arrays(preset, settings)
+    arrays = choose_arrays(preset, settings, meant=engine)
     with Training() as training:
         training.print("import torch")
         from zeroskip.compiler.compress.pack import state_of_zsk

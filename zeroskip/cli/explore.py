@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from zeroskip.cli.arrays import Array, PresetOption, SetOption, choose_arrays
+from zeroskip.cli.arrays import Array, EnginesOption, PresetOption, SetOption, choose_arrays
 from zeroskip.cli.files import read_npy
 from zeroskip.cli.options import JsonOption, OutputNameOption, ShapeOption, sizes
 from zeroskip.cli.output import Steps, print_json, print_report
@@ -39,6 +39,7 @@ def explore_model(
     ] = None,
     shape: ShapeOption = None,
     output_name: OutputNameOption = None,
+    engine: EnginesOption = None,
     preset: PresetOption = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
@@ -46,10 +47,10 @@ def explore_model(
     """Show layers, densities and shared values of a network, and estimate its speed on arrays.
 
     Nothing is compiled or simulated, and no calibration data is needed. What the arrays do not
-    support is named, and the rest is explored. Without --preset and --set, some presets of each
-    engine are tried.
+    support is named, and the rest is explored. Without --engine, --preset and --set, some presets
+    of each engine are tried.
     """
-    arrays = explored_arrays(preset, settings)
+    arrays = explored_arrays(engine, preset, settings)
     x = None if inputs is None else read_npy(inputs, "input")
     with Steps() as steps:
         found = explore(
@@ -62,10 +63,10 @@ def explore_model(
 
 
 def explored_arrays(
-    presets: Sequence[str] | None, settings: Sequence[str] | None
+    meant: Sequence[str] | None, presets: Sequence[str] | None, settings: Sequence[str] | None
 ) -> list[ExploredArray]:
-    """Read ``--preset`` and ``--set``; return the arrays that they name, none if there are none."""
-    chosen = choose_arrays(presets, settings)
+    """Read ``--engine``, ``--preset`` and ``--set``; return the arrays that they name, if any."""
+    chosen = choose_arrays(presets, settings, meant=meant)
     return [_explored(chosen[name]) for name in sorted(chosen.named)]
 
 

@@ -30,6 +30,18 @@ def test_an_engine_in_front_means_this_one_only() -> None:
     assert arrays.named == {"eie", "scnn"}
 
 
+def test_engines_that_are_meant_have_what_names_none() -> None:
+    arrays = choose_arrays(["paper"], ["act_bits=8", "scnn.code_bits=6"], meant=["eie"])
+    assert (arrays["eie"].name, arrays["scnn"].name) == ("paper", "tile")
+    assert (arrays["eie"].params.act_bits, arrays["scnn"].params.act_bits) == (8, 16)
+    assert arrays["scnn"].params.code_bits == 6
+    assert choose_arrays(None, None, meant=["eie"]).named == {"eie"}
+    with pytest.raises(ParameterError, match=r"^--engine must be one of eie, scnn, not 'een'"):
+        choose_arrays(None, None, meant=["een"])
+    with pytest.raises(InputError, match=r"^--set num_pes: scnn cannot set 'num_pes'"):
+        choose_arrays(None, ["num_pes=4"], meant=["scnn"])
+
+
 def test_the_last_value_counts() -> None:
     assert choose_array("eie", None, ["num_pes=2", "eie.num_pes=3"]).params.num_pes == 3
 
