@@ -60,6 +60,9 @@ class Sequence(wiring.Component):
     lead to one another would have no end. No command begins in the cycle in which a run ends that
     found no room.
 
+    How a LOAD, INPUT, OUTPUT or WEIGHTS ended comes late in the cycle, so a failure is looked at in
+    the cycle behind it, in which no command begins and no inference is done.
+
     Parameters
     ----------
     params : of the port to memory.
@@ -200,10 +203,12 @@ class Sequence(wiring.Component):
         ran = Signal.like(self.running)
         m.d.sync += ran.eq(self.engine_busy)
         over, spoiled = Signal.like(self.running), Signal()
+        noted = self._note(m)
+        fails = Cat(failed for failed, _ in noted).any()
 
         m.d.comb += [
             over.eq(ran & ~self.engine_busy),
-            spoiled.eq((over & self.lost).any()),
+            spoiled.eq((over & self.lost).any() | fails),
             self.engine_busy.eq(Cat(one.valid for one in self.control) | self.running),
             self.stop.eq(state != _State.RUN),
             self.report.eq(state == _State.REPORT),
@@ -244,12 +249,13 @@ class Sequence(wiring.Component):
             ]
         end_fails = failed & (halted | (end_parity == self.failure.parity))
         ended = (end_engine == 0) & (end_loads == 0) & (end_outputs == 0)
-        with m.If(end_waits & ~end_fails & ended):
+        with m.If(end_waits & ~end_fails & ended & ~fails):
             m.d.comb += self.done.eq(1)
         with m.If(self.done | end_fails):
             m.d.sync += end_waits.eq(0)
 
-        self._fail(m, job, over, state, end_waits & (end_parity != self.failure.parity))
+        before = end_waits & (end_parity != self.failure.parity)
+        self._fail(m, job, over, noted, state, before)
         self._recover(m, job, goes, state, halted, end_parity)
         # The inference before the one that fails still takes its weights.
         m.d.comb += self.feed_stop.eq(self.stop & ~end_waits)
@@ -338,13 +344,36 @@ class Sequence(wiring.Component):
                 m.d.sync += stale[number].eq(0)
         return goes
 
-    def _fail(self, m: Module, job: Any, over: Value, state: Any, before: Value) -> None:
-        """Note the failure of the earliest command.
+    def _note(self, m: Module) -> list[tuple[Signal, Any]]:
+        """Give what failed in the cycle before: whether, and how, of each unit, store first."""
+        noted: list[tuple[Signal, Any]] = []
+        for name, now, failure in (
+            ("store", self.store_done, self.store_failure),
+            ("load", self.load_done, self.load_failure),
+            ("feed", self.feed_failed, self.feed_failure),
+        ):
+            failed = Signal(name=f"{name}_failed")
+            how = Signal(failure_layout(), name=f"{name}_how", reset_less=True)
+            m.d.sync += [failed.eq(now & (failure.error != Error.NONE)), how.eq(failure)]
+            noted.append((failed, how))
+        return noted
+
+    def _fail(
+        self,
+        m: Module,
+        job: Any,
+        over: Value,
+        noted: list[tuple[Signal, Any]],
+        state: Any,
+        before: Value,
+    ) -> None:
+        """Keep the failure of the earliest command.
 
         Parameters
         ----------
         m, job, state : of the unit; the command at hand.
         over : by engine, its run ends with this cycle.
+        noted : what failed in the cycle before, see :meth:`_note`.
         before : there is an inference that ends, before the one that has failed.
         """
         runs: list[tuple[Value, Any]] = []
@@ -362,9 +391,7 @@ class Sequence(wiring.Component):
             runs.append((over[number] & (state == _State.RUN), lost))
         failures = (
             *runs,
-            (self.store_done, self.store_failure),
-            (self.load_done, self.load_failure),
-            (self.feed_failed, self.feed_failure),
+            *noted,
             (self.i.valid & (state == _State.RUN), job.failure),
         )
         first: Any = Signal(failure_layout())

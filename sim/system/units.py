@@ -129,8 +129,10 @@ UNITS = np.dtype([
     *((name, "i8") for name in ("output", "end_list", "end_loads", "end_outputs")),
     # Of Sequence: its state, and the list that is given up.
     *((name, "i8") for name in ("state", "failing")),
-    # Whether a run that ended with this cycle had no room.
-    ("spoiled", "?"),
+    # Whether a run that ended with this cycle had no room, or ``noted``: an INPUT that was done in
+    # the cycle before; and the list of the INPUT.
+    *((name, "?") for name in ("spoiled", "noted")),
+    ("noted_list", "i8"),
     # By engine: ``busy_at``, it is at work in this cycle; ``hold``, its INPUTs are held.
     *((name, "u1", (ENGINES,)) for name in ("end_engine", "stale", "control", "busy_at", "hold")),
     # Outputs of Sequence in this cycle: an OUTPUT begins; an inference is done.
@@ -231,7 +233,7 @@ def _sequence(
         engine_ended = engine_ended and not s.end_engine[engine]
     end_fails = stops and s.end_list == s.failing
     s.ends = s.end_waits and engine_ended and s.end_loads == 0 and s.end_outputs == 0
-    s.ends = s.ends and not end_fails
+    s.ends = s.ends and not end_fails and not s.noted
     outputs = int(s.output_waits) + int(s.busy and not store_done)
     if op == _END:
         s.end_waits, s.end_list = True, job.list
@@ -465,6 +467,8 @@ def step(
         if s.state == _RUNS and s.lost[engine] and s.now == s.run_end[engine]:
             begun: Any = jobs[s.controlled[engine]]
             fails, failing = True, begun.list
+    if s.noted and s.state == _RUNS and not fails:
+        fails, failing = True, s.noted_list
     s.spoiled = fails
     at_rest = s.words + s.rows == 0 and not s.busy and not s.output_waits and not s.end_waits
     at_rest = at_rest and f.coming == 0 and not f.request and s.fetch == _IDLE and not sending
@@ -533,9 +537,8 @@ def step(
         gives, write_request = s.parts > 0, s.store_request
         write_addr, write_beats = stored.addr, stored.beats
         store_done = s.busy and w.done
-    if load_done and current.lost and s.state == _RUNS and not fails:
-        fails, failing = True, current.list
     op = _sequence(s, f, jobs, drains, store_done, load_done)
+    s.noted, s.noted_list = load_done and current.lost, current.list
     stored = jobs[s.stored]
     if stored.asks:
         _store_asked(s, jobs, asked, gives and w.i_ready, write_request and w.ready, store_done)
