@@ -205,7 +205,12 @@ def test_clock_that_is_not_met(ulx3s: Made, cli: Cli, tmp_path: Path) -> None:
     assert not document["clock_met"]
     assert document["baud"] == 2_000_000
     assert ulx3s.file.stat().st_size == document["bytes"] > 10_000
-    assert "200 MHz, NOT met" in (ulx3s.folder / "report.txt").read_text()
+    text = (ulx3s.folder / "report.txt").read_text()
+    assert "200 MHz, NOT met" in text
+    path = document["longest_path"]
+    assert path["ns"] == pytest.approx(1e3 / document["fmax_mhz"], abs=0.02)
+    assert f"ns from {path['begin']} to {path['end']}; wires take {path['wires_ns']:g}" in text
+    assert f"'--clock {int(document['fmax_mhz'])}'" in text
     check_words(ulx3s, ulx3s.file, ulx3s.image, tmp_path, 4 + 2)
     # Another image for the array takes no routing: in seconds, with the same skeleton.
     result = cli(

@@ -121,7 +121,9 @@ def test_what_is_said_of_seeds(tried: dict[str, float], said: str) -> None:
         "name": "n", "num_pes": 1, "board": "b", "bitstream": "f", "bytes": 1,
         "clock_mhz": 75.0, "fmax_mhz": 70.5, "clock_met": False, "seed": 1, "seeds": tried,
         "resources": {}, "seconds": {}, "cpu_seconds": {}, "routed_before": False,
-        "loaded_by_host": [],
+        "loaded_by_host": [], "longest_path": None,
     }  # fmt: skip
-    _, clock, *_ = bitstream_tables(report)
+    _, clock, *_, advice = bitstream_tables(report)
     assert str(clock).endswith(said)
+    assert f"'--seeds {len(tried) + 3}'" in str(advice)
+    assert "'--clock 70'" in str(advice)

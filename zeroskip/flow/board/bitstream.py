@@ -1,9 +1,11 @@
 """An image on a board: its bitstream, what patches need beside it, and a report."""
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from zeroskip.base.tables import Table
 from zeroskip.compiler.image.image import Image
 from zeroskip.flow.board.build import LAYOUT, PLACES, Base, build_base, skeleton_digest
 from zeroskip.flow.board.fill import array_of_layout, check_words, fill, loaded_by_host, read_layout
-from zeroskip.flow.board.route import CONFIGURATION, pack, unpack
+from zeroskip.flow.board.longest_path import longest_path
+from zeroskip.flow.board.route import CONFIGURATION, TIMING, pack, unpack
 from zeroskip.flow.flow import flow_on_board
 from zeroskip.hw.board.boards import FAMILIES, Board
 
@@ -27,6 +30,9 @@ __all__ = [
     "name_some",
     "try_seeds",
 ]
+
+_MORE_SEEDS = 3
+"""Placements to try where those that were tried did not meet the clock."""
 
 _REPORT, _TEXT = "report.json", "report.txt"
 
@@ -101,6 +107,7 @@ def make_bitstream(
                 "bytes": (stage / name).stat().st_size,
                 "routed_before": base.cached,
                 "seeds": tried,
+                "longest_path": _longest_path(base),
                 "loaded_by_host": loaded_by_host(base.layout, part),
             }
             report["seconds"] |= seconds
@@ -150,6 +157,12 @@ def _write(board: Board, base: Base, part: Any, stage: Path, name: str) -> dict[
     (stage / LAYOUT).write_text(json.dumps(layout, indent=1) + "\n")
     checked = time.monotonic() - begin
     return {"fill": round(filled, 1), "pack": round(packed, 1), "unpack": round(checked, 1)}
+
+
+def _longest_path(base: Base) -> dict[str, Any] | None:
+    """Say which path bounds Fmax; None if there is none between registers."""
+    path = longest_path(json.loads((base.folder / TIMING).read_text()))
+    return asdict(path) if path else None
 
 
 def _check_target(output: Path, target: Path) -> None:
@@ -221,10 +234,28 @@ def _lines(report: dict[str, Any]) -> list[str]:
         f"seconds: {', '.join(seconds)}"
         + (" (placed and routed before)" if report["routed_before"] else ""),
     ]
+    lines += _timing_lines(report)
     if report["loaded_by_host"]:
         lines.append(
             "not in the bitstream, to be loaded by 'zeroskip host load': "
             f"{name_some(report['loaded_by_host'])}"
+        )
+    return lines
+
+
+def _timing_lines(report: dict[str, Any]) -> list[str]:
+    """Name the path that bounds Fmax, and if the clock is not met, what can be done."""
+    lines: list[str] = []
+    if path := report["longest_path"]:
+        lines.append(
+            f"longest path: {path['ns']:g} ns from {path['begin']} to {path['end']}; wires take "
+            f"{path['wires_ns']:g} of them, one wire {path['longest_wire_ns']:g}"
+        )
+    if not report["clock_met"]:
+        more, clock = len(report["seeds"]) + _MORE_SEEDS, max(1, math.floor(report["fmax_mhz"]))
+        lines.append(
+            f"the clock is not met: '--seeds {more}' tries other placements, worth some per cent; "
+            f"'--clock {clock}' asks for what was reached; smaller arrays have shorter wires"
         )
     return lines
 

@@ -15,12 +15,15 @@ from zeroskip.flow.board.synthesize import NETLIST, TOP
 from zeroskip.flow.board.tools import run_tool
 from zeroskip.hw.board.boards import FAMILIES, Board
 
-__all__ = ["CONFIGURATION", "Routed", "count_cells", "pack", "route", "unpack"]
+__all__ = ["CONFIGURATION", "TIMING", "Routed", "count_cells", "pack", "route", "unpack"]
 
 CONFIGURATION = {"ice40": f"{TOP}.asc", "ecp5": f"{TOP}.config", "gowin": f"{TOP}.fs"}
 """What contents are filled into, as text; Gowin's is a bitstream already."""
 
-ROUTED, _REPORT = "routed.json", "timing.json"
+TIMING = "timing.json"
+"""What nextpnr says of clocks, paths and resources."""
+
+ROUTED = "routed.json"
 
 # What nextpnr says when it is done placing.
 _ROUTING = re.compile(r"^Info: (Routing\b|Running router)")
@@ -74,7 +77,7 @@ def route(
     progress("place", 0, 1)
     function, arguments = _nextpnr(board, platform, folder)
     common = [
-        "--json", NETLIST, "--write", ROUTED, "--report", _REPORT, "--freq", f"{hz / 1e6:.6f}",
+        "--json", NETLIST, "--write", ROUTED, "--report", TIMING, "--freq", f"{hz / 1e6:.6f}",
         "--timing-allow-fail", "--seed", str(seed),
     ]  # fmt: skip
     seconds = run_tool(
@@ -87,11 +90,11 @@ def route(
         arguments = ["-d", platform._chipdb_device, "-o", CONFIGURATION[board.family], ROUTED]
         seconds += run_tool(packer, "gowin_pack", arguments, folder)
         progress("pack", 1, 1)
-    report = json.loads((folder / _REPORT).read_text())
+    report = json.loads((folder / TIMING).read_text())
     used = count_cells(FAMILIES[board.family].cells, report["utilization"])
     fmax = [clock["achieved"] for clock in report["fmax"].values()]
     if not fmax:
-        raise ToolError(f"nextpnr reports no clock, see {folder / _REPORT}")
+        raise ToolError(f"nextpnr reports no clock, see {folder / TIMING}")
     modules = json.loads((folder / ROUTED).read_text())["modules"]
     return Routed(used, min(fmax), seconds, modules[TOP]["cells"])
 
