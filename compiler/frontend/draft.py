@@ -67,6 +67,9 @@ class DraftGraph:
                     f"layer {node.name!r} has {bad_weights} weights and {bad_biases} biases that "
                     "are NaN or infinite; was the network trained to the end?"
                 )
+        if isinstance(node, FloatConv) and not _reads(node, self.shapes[node.inputs[0]]):
+            # All that its weights would ever meet is padding.
+            node = dataclasses.replace(node, weight=np.zeros_like(node.weight))
         planes = isinstance(node, (FloatConv, FloatPool))
         flat = isinstance(node, FloatLinear) or not (planes or {*node.inputs} - self.flat)
         return self._append(node, shape_of(node, [self.shapes[n] for n in node.inputs]), flat=flat)
@@ -232,6 +235,21 @@ class DraftGraph:
         """Return the shape of a scaling of a tensor, or of its ReLU."""
         shape = self.shapes[tensor]
         return (math.prod(shape), 1, 1) if flat else shape
+
+
+def _reads(node: FloatConv, shape: Shape) -> bool:
+    """Say whether any window of a convolution has an element of the plane that it reads."""
+    return all(
+        any(step * y < before + size and step * y + width > before for y in range(count))
+        for count, step, before, width, size in zip(
+            node.places((shape[1], shape[2])),
+            node.stride,
+            node.padding,
+            node.weight.shape[2:],
+            shape[1:],
+            strict=True,
+        )
+    )
 
 
 def check_own(name: str, does: str, count: int) -> None:

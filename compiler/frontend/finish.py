@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,10 +11,18 @@ from zeroskip.compiler.frontend.clipping import fold_relus
 from zeroskip.compiler.frontend.draft import DraftGraph
 from zeroskip.compiler.frontend.folding import fold_scalings, merge_copies
 from zeroskip.compiler.frontend.moves import ZERO, Places
+from zeroskip.compiler.frontend.select import grouped
 from zeroskip.compiler.frontend.steps import Affine, Relu, layer_name
-from zeroskip.compiler.ir.graph import INPUT, FloatGraph, FloatLinear
+from zeroskip.compiler.ir.graph import (
+    INPUT,
+    FloatConcat,
+    FloatGraph,
+    FloatLinear,
+    FloatNode,
+    Shape,
+)
 
-__all__ = ["finish"]
+__all__ = ["copy_input", "finish"]
 
 
 def finish(
@@ -54,8 +63,9 @@ def finish(
         if not isinstance(node, (Affine, Relu))
     )
     shape = draft.shapes[INPUT]
-    given = None if sample_shape == shape else sample_shape
-    return FloatGraph(shape, nodes, names[draft.output], given, result_shape=places.shape)
+    given, output = None if sample_shape == shape else sample_shape, names[draft.output]
+    nodes = copy_input(nodes, output, shape, flat=INPUT in draft.flat)
+    return FloatGraph(shape, nodes, output, given, result_shape=places.shape)
 
 
 def _arrange_output(draft: DraftGraph, places: Places, mover: str) -> None:
@@ -70,6 +80,41 @@ def _arrange_output(draft: DraftGraph, places: Places, mover: str) -> None:
     there = places != ZERO
     weight, bias = last.weight[places] * there[:, None], last.bias[places] * there
     draft.replace(dataclasses.replace(last, weight=weight, bias=bias))
+
+
+def copy_input(
+    nodes: Sequence[FloatNode], output: str, shape: Shape, *, flat: bool
+) -> tuple[FloatNode, ...]:
+    """Where the input itself is among the outputs, put a layer of ones first that makes it.
+
+    A host, and a list of commands, read outputs where an array has left them.
+
+    Parameters
+    ----------
+    nodes : of a network.
+    output : name of the tensor that leaves.
+    shape : of the input.
+    flat : a Linear layer is to make it, else a convolution.
+    """
+    by_name = {node.name: node for node in nodes}
+    members, readers = [output], list[FloatConcat]()
+    while members:
+        node = by_name.get(members.pop())
+        if isinstance(node, FloatConcat):
+            members += node.inputs
+            readers += [node] if INPUT in node.inputs else []
+    if not readers:
+        return tuple(nodes)
+    made = f"{readers[0].name}.{INPUT}"
+    for node in readers:
+        inputs = tuple(made if name == INPUT else name for name in node.inputs)
+        by_name[node.name] = dataclasses.replace(node, inputs=inputs)
+    if flat:
+        ones = np.eye(math.prod(shape))
+        copy = FloatLinear(made, (INPUT,), ones, np.zeros(len(ones)), relu=False)
+    else:
+        copy = grouped(made, INPUT, np.ones((shape[0], 1, 1, 1)), shape[0])
+    return copy, *by_name.values()
 
 
 def _numbered(draft: DraftGraph) -> dict[str, str]:

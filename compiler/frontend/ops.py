@@ -43,7 +43,7 @@ SAME = {
     "alias", "clone", "contiguous", "detach", "lift_fresh_copy", "to", "_to_copy", "dropout",
     "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout", "type_as",
 }  # fmt: skip
-RELUS = {"relu", "clamp_min", "clamp_max", "clamp", "hardtanh", "threshold"}
+RELUS = {"relu", "relu6", "clamp_min", "clamp_max", "clamp", "hardtanh", "threshold"}
 _HARDTANH = (-1.0, 1.0)
 REDUCTIONS: dict[str, Literal["avg", "max"]] = {
     "mean": "avg",
@@ -96,6 +96,8 @@ def limits(node: Node, number: Number) -> tuple[float | None, float | None]:
     args = node.args
     if node.base == "relu":
         return 0.0, None
+    if node.base == "relu6":
+        return 0.0, 6.0
     if node.base == "threshold":
         if (args.get("threshold"), args.get("value")) != (0, 0):
             raise node_error(node, "only with a threshold and a value of 0, which is ReLU")

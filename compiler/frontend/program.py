@@ -41,6 +41,23 @@ class Tensor:
 _OF_TWO = {"aten.max.other": "maximum", "aten.min.other": "minimum"}
 """``torch.max`` of two tensors is another operator than of one, over its dimensions."""
 
+_ALIASES = {
+    "absolute": "abs",
+    "clip": "clamp",
+    "divide": "div",
+    "fmax": "maximum",
+    "fmin": "minimum",
+    "multiply": "mul",
+    "negative": "neg",
+    "positive": "alias",
+    "reshape_as": "reshape",
+    "subtract": "sub",
+    "true_divide": "div",
+    "view_as": "view",
+}
+"""Second names that torch has for an operator, and exports as they were written. ``fmax`` differs
+from ``maximum`` for NaN only."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -63,12 +80,13 @@ class Node:
 
     @property
     def base(self) -> str:
-        """Name of the operator without namespace, overload and the ``_`` of in-place forms."""
+        """Usual name of the operator, without namespace, overload and ``_`` of in-place forms."""
         if self.op in _OF_TWO:
             return _OF_TWO[self.op]
         parts = self.op.split(".")
         name = parts[1] if parts[0] == "aten" and len(parts) > 1 else self.op
-        return name[:-1] if name.endswith("_") and not name.endswith("__") else name
+        name = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+        return _ALIASES.get(name, name)
 
     @property
     def inplace(self) -> bool:

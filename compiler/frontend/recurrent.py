@@ -8,6 +8,7 @@ import numpy as np
 
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend import ops
+from zeroskip.compiler.frontend.finish import copy_input
 from zeroskip.compiler.frontend.frames import SHAPES, find_frames
 from zeroskip.compiler.frontend.over_steps import find_over_steps
 from zeroskip.compiler.frontend.plane_ops import CONCATS
@@ -154,6 +155,8 @@ class _Walk:
         self._check_last(output, self._nodes[-1])
         nodes = self._layers.needed(output.tensor)
         frames, step = self._frames, (self._columns,)
+        if frames is None:
+            nodes = copy_input(nodes, output.tensor, (self._columns, 1, 1), flat=True)
         shape = self._graph.values[self._graph.inputs[0]].shape
         if frames is not None:
             step = tuple(size or 0 for size in shape[2:])

@@ -376,6 +376,13 @@ class _Memory:
         return fields, whole
 
     def _words(self, name: str, space: int, layout: Any, fields: Mapping[str, _Fields]) -> Load:
+        for field, value in fields["plane"].items():
+            if value >> layout["plane"].shape[field].width:
+                raise CompileError(
+                    f"a plane that {name.split('/')[0]} moves between memory and PEs needs {value} "
+                    f"for {field!r}, and the hardware of an array of {self._p.accs} accumulators a "
+                    "PE has no room for that; raise bank_entries or banks"
+                )
         bits = sum(
             pack(layout[part].shape, **values) << layout[part].offset
             for part, values in fields.items()

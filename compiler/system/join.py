@@ -79,8 +79,9 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
             if not _agree(lies, view, port):
                 raise InputError(
                     f"image {image.name!r} cannot run from one START: {part.engine} takes "
-                    f"{view.name!r} in rows of {view.lanes} values of {view.bits} bits, and they "
-                    "do not lie so in memory; a number of PEs that is a power of two would do"
+                    f"{view.name!r} in rows of {view.lanes} values of {view.bits} bits, and it "
+                    f"lies in rows of {lies.lanes} values of {lies.bits} bits in memory; a number "
+                    "of PEs that is a power of two, whose row fills a beat of the port, would do"
                 )
             views[number, view.name] = view
     loaded = Counter(
@@ -109,6 +110,8 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
         )
         views |= {(number, output.name): output for number, name in list(views) if name in places}
         tensors = {name: one for name, one in tensors.items() if name not in places}
+    elif image.graph.outputs != image.parts[-1].graph.outputs:
+        tensors[final] = _as_returned(image, tensors[final])
     ordered = [one for name, one in tensors.items() if name != final]
     in_place = frozenset(number for number, made in parts if made.in_place)
     moves = Moves(
@@ -149,6 +152,16 @@ def _joined_output(image: Image, tensors: Mapping[str, RowTensor], port: SystemP
         rows=sum(one.rows for one in found),
         positions=np.concatenate(positions, axis=1).ravel(),
     )
+
+
+def _as_returned(image: Image, tensor: RowTensor) -> RowTensor:
+    """Let the outputs of the last part be read as the network returns them, some maybe twice."""
+    graph, own = image.graph, image.parts[-1].graph.outputs
+    ends = np.cumsum([math.prod(graph.shape(name)) for name in own])
+    steps = tensor.positions.reshape(-1, ends[-1])
+    found = dict(zip(own, np.split(steps, ends[:-1], axis=1), strict=True))
+    returned = np.concatenate([found[name] for name in graph.outputs], axis=1)
+    return replace(tensor, positions=returned.ravel())
 
 
 def _places(image: Image, tensors: Mapping[str, RowTensor]) -> dict[str, int]:

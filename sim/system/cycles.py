@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zeroskip.base.errors import InputError
 from zeroskip.hw.common.control import Command
 from zeroskip.hw.system.formats import COMMAND_BYTES, PACKED, Op, row_bytes, word_bytes
 from zeroskip.hw.system.memory import MemorySettings
@@ -294,7 +295,11 @@ class _Chip:
             self._count(engine)
             if self._streams[engine] and self._begun():
                 # Its end would have to be known before the end of the run that was counted.
-                raise ValueError("an engine begins a run while another takes weights for its own")
+                raise InputError(
+                    "cycles of these inferences cannot be counted when they are queued, as an "
+                    "array begins its run for the next one while another still takes weights for "
+                    "this one; give one input at a time"
+                )
 
     def runs(self) -> tuple[RunTime, ...]:
         """Return all runs in the order of their commands."""

@@ -352,7 +352,7 @@ class Behind(nn.Module):
             Other(nn.LSTM(5, 7, batch_first=True, bidirectional=True), "mixed"),
             r"layer 'rnn' gives its outputs at steps and the final state of 'rnn.reverse'",
         ),
-        (Other(nn.LSTM(5, 7, batch_first=True), "beside"), "'input', which is beside them, is not"),
+        (Other(nn.LSTM(5, 7, batch_first=True), "beside"), "input', which is beside them, is not"),
         (Other(nn.RNN(5, 7, batch_first=True), ""), "'rnn_tanh' .* is not supported"),
         (Other(nn.LSTM(5, 7, batch_first=True), "mean"), "'mean' .* is not supported"),
         (

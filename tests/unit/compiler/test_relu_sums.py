@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from tests.unit.compiler.cnn_networks import conv, fun, seq
 from tests.unit.compiler.test_onnx import Net, check
@@ -41,6 +42,12 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], str]] = {
         "a - relu(a - b)",
     ),
     "flat": (seq(nn.Flatten(), nn.Linear(72, 6), nn.LeakyReLU(), nn.Linear(6, 3)), "0.01"),
+    "second names": (
+        fun(lambda m, x: torch.fmax(m.c(x).negative(), m.d(x).multiply(0.5).view_as(m.d(x))),
+            c=conv(2, 3, 3), d=conv(2, 3, 3)),
+        "a + relu(b - a)",
+    ),
+    "six": (fun(lambda m, x: functional.relu6(9 * m.c(x)).clip(1), c=conv(2, 3, 3)), ""),
     "limit": (
         fun(lambda m, x: torch.maximum(torch.zeros(()), m.c(x)), c=conv(2, 3, 3)), ""
     ),

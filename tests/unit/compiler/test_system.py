@@ -101,5 +101,5 @@ def test_tiles_much_narrower_than_beats_have_nothing_between(conv_image: Image) 
 
 
 def test_what_cannot_run_yet_is_named(both_image: Image) -> None:
-    with pytest.raises(InputError, match=r"do not lie so in memory; .* a power of two would do"):
+    with pytest.raises(InputError, match=r"it lies in rows of .* a power of two, .* would do"):
         build_system(both_image, SystemParams())

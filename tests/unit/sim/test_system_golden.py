@@ -151,7 +151,7 @@ def test_rows_that_do_not_lie_so_are_refused(draw_network: DrawNetwork) -> None:
     convolutions, linear = image.parts
     arrays = {"scnn": convolutions.params, "eie": replace(linear.params, num_pes=3)}
     other = compile_quantized(image.graph, arrays, name="net")
-    with pytest.raises(InputError, match="in rows of 3 values of 16 bits, and they do not lie so"):
+    with pytest.raises(InputError, match="in rows of 3 values of 16 bits, and it lies in rows of"):
         build_system(other, SystemParams())
 
 
