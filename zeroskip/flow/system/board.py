@@ -33,7 +33,7 @@ __all__ = ["BoardSystem", "SystemBoardArray"]
 _HOST = "host"
 
 _CLOCK_MHZ = 50.0
-"""Clock of a chip of preset ``board``: routed for 51.8 and 54.1 MHz on the slowest ECP5."""
+"""Clock of a chip of preset ``board``: routed for 52.7 MHz on the slowest ECP5."""
 
 _WIRE_PS = 900
 """Delay of a wire in ps that Yosys maps to LUTs with, instead of its own 300: four fifths of the
