@@ -22,7 +22,7 @@ def test_layers_of_the_paper_are_faster_than_on_the_dense_machine(cli: Callable[
         # Only a whole network goes from memory to memory.
         assert "total_cycles" not in network
     assert result.document["conflict"] <= 0.03
-    text = cli("bench", "scnn", "--layers", "AlexNet/conv5", "--alone")
+    text = cli("bench", "scnn", "--layers", "GoogLeNet/5b/1x1", "--alone")
     assert text.code == 0
     assert "Memories in bits" in text.out
     assert "From memory to memory" not in text.out

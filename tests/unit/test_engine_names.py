@@ -32,7 +32,7 @@ KINDS = re.compile(r"\w*(Part|Machine|Engine|Flow|Image)|Board\w+|(?!Free)\w+Par
 BORDERS = {"sim/run.py": "Image", "sim/verify.py": "Image"}
 """Files that check what a user has given, and its class."""
 
-ASKS = re.compile(r"isinstance|issubclass|\bcase\b")
+ASKS = re.compile(r"isinstance\(|issubclass\(|^ +case ", re.MULTILINE)
 """What a file has in it that asks for a class: the others need not be parsed."""
 
 ENGINE = re.compile(r"(?<![a-z])(eie|scnn)(?![a-z])", re.IGNORECASE)

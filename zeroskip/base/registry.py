@@ -1,9 +1,10 @@
 """Find what engines have of one kind: in their folders, or installed apart."""
 
 import importlib
+import sys
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -27,7 +28,7 @@ class Registry(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         """Return the names of engines, those of the source tree first."""
-        apart = [point.name for point in entry_points(group=self._group)]
+        apart = [point.name for point in _installed(self._group, *sys.path)]
         return tuple(dict.fromkeys([*_folders(self._package, self._module), *sorted(apart)]))
 
     def find(self, name: str) -> T | None:
@@ -35,7 +36,7 @@ class Registry(Generic[T]):
         if name in _folders(self._package, self._module):
             found = importlib.import_module(f"{self._package}.{name}.{self._module}")
             return getattr(found, self._module.upper())
-        for point in entry_points(group=self._group):
+        for point in _installed(self._group, *sys.path):
             if point.name == name:
                 return point.load()
         return None
@@ -51,3 +52,9 @@ def _folders(package: str, module: str) -> tuple[str, ...]:
     """Return the folders of a package that have a module."""
     (top,) = importlib.import_module(package).__path__
     return tuple(sorted(path.parent.name for path in Path(top).glob(f"*/{module}.py")))
+
+
+@cache
+def _installed(group: str, *_path: str) -> EntryPoints:
+    """Return the entry points of a group on a path, whose folders are all read for it."""
+    return entry_points(group=group)

@@ -10,10 +10,13 @@ import torch
 from torch import nn
 
 import zeroskip as zs
+from tests.support.arrays import SCNN
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.compress.rebuild import to_module
+from zeroskip.compiler.engine import engine
 from zeroskip.compiler.frontend.networks import import_file, import_module
 from zeroskip.hw.system.params import SystemParams
+from zeroskip.sim.explore.explore import ExploredArray
 from zeroskip.sim.run import quantize
 from zeroskip.sim.system.inferences import count_inferences
 
@@ -122,9 +125,14 @@ def test_files(form: str, tmp_path: Path) -> None:
 
 def test_explored_and_priced() -> None:
     model, x = _made("values last")
-    found = zs.explore(model, x[:1], example_input=x[:1])
+    arrays = SCNN, zs.EieParams(num_pes=2, cells=True)
+    explored = [
+        ExploredArray(kind, "small", params, next(iter(engine(kind).presets.values())).options)
+        for kind, params in zip(("scnn", "eie"), arrays, strict=True)
+    ]
+    found = zs.explore(model, x[:1], explored)
     assert [layer.engine for layer in found.layers] == ["scnn", "scnn", "eie", "eie"]
-    image = zs.compile(model, x[:1], x, zs.EieParams(num_pes=4, cells=True), share=True)
+    image = zs.compile(model, x[:1], x, arrays, share=True)
     assert all(layer.pj > 0 for layer in zs.energy(image, x).layers)
 
 
