@@ -12,13 +12,16 @@ from zeroskip.base.errors import InputError
 
 __all__ = ["check_output_file", "replaced_file", "replaced_path", "staged_directory"]
 
+_DEVICES = ("dev", "proc")
+"""Folders whose files are no files to be replaced."""
+
 
 @contextmanager
 def staged_directory(target: Path) -> Iterator[Path]:
     """Give a directory to fill, which becomes ``target`` if the body succeeds.
 
-    An existing ``target`` is replaced. If the body or the replacement fails, the target is left
-    as it was.
+    An existing ``target`` is replaced; of a link, the directory that it names. If the body or the
+    replacement fails, the target is left as it was.
 
     Parameters
     ----------
@@ -29,6 +32,7 @@ def staged_directory(target: Path) -> Iterator[Path]:
     OSError
         If a directory cannot be made or renamed.
     """
+    target = Path(os.path.realpath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, since only a rename inside a file system is atomic. `mkdtemp` makes
     # private directories; the one inside has the permissions that the user's umask gives.
@@ -67,15 +71,24 @@ def check_output_file(path: Path) -> None:
 def replaced_path(path: Path) -> Iterator[Path]:
     """Give a path to write to, which becomes ``path`` if the body succeeds.
 
+    A link stays, and what it names is replaced. A device or a pipe, as ``/dev/stdout``, is never
+    replaced: it gets what was written.
+
     Raises
     ------
     InputError
         If the file cannot be written.
     """
     check_output_file(path)
+    target = Path(os.path.realpath(path))
+    replaceable = target.is_file() or not path.exists()
+    if path.absolute().parts[1] in _DEVICES:
+        replaceable = False
     try:
         # The suffix stays last: writers choose their format by it.
-        handle, name = tempfile.mkstemp(path.suffix, f".{path.stem}.", path.absolute().parent)
+        handle, name = tempfile.mkstemp(
+            path.suffix, f".{path.stem}.", target.parent if replaceable else None
+        )
         os.close(handle)
         draft = Path(name)
         try:
@@ -84,7 +97,11 @@ def replaced_path(path: Path) -> Iterator[Path]:
             umask = os.umask(0)
             os.umask(umask)
             draft.chmod(0o666 & ~umask)
-            draft.replace(path)
+            if replaceable:
+                draft.replace(target)
+            else:
+                with draft.open("rb") as made, path.open("ab") as device:
+                    shutil.copyfileobj(made, device)
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
