@@ -178,7 +178,9 @@ def _operands(
                     factors.append((int(x[column]), weight))
                     added.append((product, sums[row]))
                     sums[row] += product
-    return np.array(factors).reshape(-1, 2), np.array(added).reshape(-1, 2)
+    # Where nothing is multiplied there are none, of the same kind.
+    rows = np.array([*factors, *added], np.int64).reshape(2, -1, 2)
+    return rows[0], rows[1]
 
 
 def _weight_rows(layer: QuantLinear | QuantCell) -> int:

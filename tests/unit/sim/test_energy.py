@@ -14,10 +14,12 @@ import zeroskip as zs
 from tests.support.arrays import EIE
 from tests.support.images import eie_image
 from zeroskip.base.errors import InputError
+from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.eie.place import place
 from zeroskip.compiler.image.image import Image
 from zeroskip.compiler.ir.graph import INPUT, QuantLinear, linear_chain
 from zeroskip.hw.eie.params import EieParams
+from zeroskip.sim.eie.energy import ENERGY
 from zeroskip.sim.energy.activity import Add, Multiply, Sram, Unit, Write
 from zeroskip.sim.energy.flip_flops import count_array
 from zeroskip.sim.energy.technology import (
@@ -143,6 +145,18 @@ def test_counts_of_a_layer_by_hand() -> None:
     assert counts["sums read"] == counts["sums written"] == 4 + 8
     assert counts["outputs written"] == counts["biases read"] == 8
     assert counts["cycles of the clock"] == layer.cycles
+
+
+@pytest.mark.parametrize("x", [0, 3])
+def test_operands_are_integers_even_if_there_are_none(x: int) -> None:
+    (part,) = _image(np.full((8, 4), 5)).parts
+    assert isinstance(part, EiePart)
+    found = ENERGY.operands(part, {INPUT: np.full((1, 4, 1, 1), x)})
+    assert found is not None
+    assert found.factors.shape == found.added.shape == (32 if x else 0, 2)
+    assert found.factors.dtype == found.added.dtype == np.int64
+    # A sum begins at 0, and has the products before it in it.
+    assert found.added[1:4].tolist() == ([[15, 0], [15, 15], [15, 15]] if x else [])
 
 
 def test_energies_add_up() -> None:
