@@ -4,6 +4,36 @@
 // rows keep what the simulator fills them with. Files that hold these modules can be compiled
 // together; define ZEROSKIP_SRAM_1R1W and ZEROSKIP_SRAM_1RW to use others.
 
+// In each SRAM: finds its file, and loads it. A name of the path ends with the next dot; the rest of
+// a path without its first names has zeros before it.
+`ifndef ZEROSKIP_SRAM_LOAD
+`define ZEROSKIP_SRAM_LOAD \
+    reg [8*1024-1:0] dir, place; \
+    reg [8*2048-1:0] path; \
+    integer          file, at; \
+    \
+    initial \
+        if ($value$plusargs("sram_dir=%s", dir)) begin \
+            $sformat(place, "%m"); \
+            file = 0; \
+            at = 1024; \
+            while (file == 0 && at > 0) begin \
+                $sformat(path, "%0s/%0s.hex", dir, place); \
+                file = $fopen(path, "r"); \
+                at = at - 1; \
+                while (at > 0 && place[8*at+:8] != ".") begin \
+                    place[8*at+:8] = 0; \
+                    at = at - 1; \
+                end \
+                place[8*at+:8] = 0; \
+            end \
+            if (file != 0) begin \
+                $fclose(file); \
+                $readmemh(path, rows); \
+            end \
+        end
+`endif
+
 // One read port, one write port, both synchronous; a read of a row that is written in the same cycle
 // returns the old word.
 `ifndef ZEROSKIP_SRAM_1R1W
@@ -24,31 +54,7 @@ module sram_1r1w #(
     reg [WIDTH-1:0] rows [0:DEPTH-1];
 
 `ifndef SYNTHESIS
-    reg [8*1024-1:0] dir, place;
-    reg [8*2048-1:0] path;
-    integer          file, at;
-
-    initial
-        if ($value$plusargs("sram_dir=%s", dir)) begin
-            $sformat(place, "%m");
-            file = 0;
-            at = 1024;
-            while (file == 0 && at > 0) begin
-                $sformat(path, "%0s/%0s.hex", dir, place);
-                file = $fopen(path, "r");
-                // Without the first name of the path, which ends with the next dot.
-                at = at - 1;
-                while (at > 0 && place[8*at+:8] != ".") begin
-                    place[8*at+:8] = 0;
-                    at = at - 1;
-                end
-                place[8*at+:8] = 0;
-            end
-            if (file != 0) begin
-                $fclose(file);
-                $readmemh(path, rows);
-            end
-        end
+    `ZEROSKIP_SRAM_LOAD
 `endif
 
     always @(posedge clk) begin
@@ -77,31 +83,7 @@ module sram_1rw #(
     reg [WIDTH-1:0] rows [0:DEPTH-1];
 
 `ifndef SYNTHESIS
-    reg [8*1024-1:0] dir, place;
-    reg [8*2048-1:0] path;
-    integer          file, at;
-
-    initial
-        if ($value$plusargs("sram_dir=%s", dir)) begin
-            $sformat(place, "%m");
-            file = 0;
-            at = 1024;
-            while (file == 0 && at > 0) begin
-                $sformat(path, "%0s/%0s.hex", dir, place);
-                file = $fopen(path, "r");
-                // Without the first name of the path, which ends with the next dot.
-                at = at - 1;
-                while (at > 0 && place[8*at+:8] != ".") begin
-                    place[8*at+:8] = 0;
-                    at = at - 1;
-                end
-                place[8*at+:8] = 0;
-            end
-            if (file != 0) begin
-                $fclose(file);
-                $readmemh(path, rows);
-            end
-        end
+    `ZEROSKIP_SRAM_LOAD
 `endif
 
     wire [ABITS-1:0] addr = wr_en ? wr_addr : rd_addr;

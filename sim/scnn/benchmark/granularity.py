@@ -21,10 +21,6 @@ GRAINS = {"fine": (2, 3), "vector": (2,), "kernel": (), "filter": None}
 """Kinds of pruning, and which axes of (K, C, R, S) weights are kept or pruned one by one besides K
 and C: single weights, rows of a kernel, kernels; filters are pruned with all their channels."""
 
-PAPER_VECTOR_REFERENCES = (0.697, 0.672, 0.653)
-"""Memory references of vectors over those of single weights, VGG-16 at densities of 0.40, 0.33 and
-0.28, as remembered: only the abstract's "about two times" is certain."""
-
 GRAIN_LAYERS: tuple[ConvLayer, ...] = (
     scnn_layers()["alexnet/conv3"],
     scnn_layers()["vgg16/conv5_2"],

@@ -36,7 +36,6 @@ __all__ = ["PassWork", "run_pass"]
 
 Ints = NDArray[np.int64]
 Banks = NDArray[np.int32]
-Levels = NDArray[np.int8]
 
 _USEFUL, _FRAGMENTATION = int(StallClass.USEFUL), int(StallClass.FRAGMENTATION)
 _CONFLICT, _STARVED = int(StallClass.CONFLICT), int(StallClass.STARVED)

@@ -1,6 +1,7 @@
 """Reads mutants of a kind of file under a memory limit; what is not one clear sentence is told.
 
-Run as ``python -m tests.unit.files.child KIND FOLDER COUNT``: prints a line per failure.
+Run as ``python -m tests.unit.files.child KIND FOLDER COUNT ...``, three words a kind: prints a line
+per failure.
 """
 
 import hashlib
@@ -37,10 +38,12 @@ Case = tuple[Callable[[], object], Callable[[np.random.Generator], None]]
 def main(kind: str, folder: Path, count: int) -> int:
     """Read ``count`` mutants; return how many were not refused, or taken, as they should be."""
     warnings.simplefilter("ignore")
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
     read, spoil = _KINDS[kind](folder)
     read()  # Whole, and what is compiled or imported at first is.
     limit = _used() + _ROOM
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     failures = refused = 0
     for seed in range(count):
         spoil(np.random.default_rng(seed))
@@ -55,7 +58,7 @@ def main(kind: str, folder: Path, count: int) -> int:
             failures += 1
             last = traceback.extract_tb(error.__traceback__)[-1]
             print(f"{seed}: {type(error).__name__}: {str(error)[:200]} at {last}")
-    print(f"{count} mutants, {refused} refused")
+    print(f"{folder.name}: {count} mutants, {refused} refused")
     return int(failures > 0 or refused < count // 4)
 
 
@@ -295,4 +298,5 @@ def _text(folder: Path) -> Case:
 _KINDS = {"image": _image, "zsk": _zsk, "pt2": _pt2, "npy": _npy, "text": _text}
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
+    given = zip(sys.argv[1::3], sys.argv[2::3], sys.argv[3::3], strict=True)
+    sys.exit(sum(main(kind, Path(folder), int(count)) for kind, folder, count in given))

@@ -17,7 +17,6 @@ MARGIN_UM = 8.0
 _BAR_UM = 2.0
 _GAP_UM = 1.0
 _RAIL_UM = 0.6
-_RAIL_LAYER = "metal1"
 _SIDE_LAYERS = {
     "left": ("metal3", "metal5"),
     "right": ("metal3", "metal5"),
