@@ -11,7 +11,15 @@ from zeroskip.compiler.engine import Job, engine
 from zeroskip.compiler.ir.graph import QuantGraph
 from zeroskip.sim.energy.activity import LayerActivity
 
-__all__ = ["COUNTED_ERROR", "Counted", "Estimator", "LayerEstimate", "Lever", "NonZeros"]
+__all__ = [
+    "COUNTED_ENERGY_ERROR",
+    "COUNTED_ERROR",
+    "Counted",
+    "Estimator",
+    "LayerEstimate",
+    "Lever",
+    "NonZeros",
+]
 
 NonZeros = Mapping[str, NDArray[np.bool_]]
 """By tensor (n, C, H, W), which of its elements are not 0."""
@@ -19,6 +27,8 @@ NonZeros = Mapping[str, NDArray[np.bool_]]
 
 COUNTED_ERROR = 0.01
 """What counted cycles are within: weights of one size, and activations in float, are compiled."""
+COUNTED_ENERGY_ERROR = 0.05
+"""What the energy of counted layers is within."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,8 @@ class Estimator(Protocol):
 
     error: float
     """Of 95 in 100 drawn networks, the estimate is within so much of the cycle model's cycles."""
+    energy_error: float
+    """Of as many, the energy is within so much of what is counted of the compiled network."""
 
     def layers(
         self, graph: QuantGraph[Any], params: Any, job: Job, nonzeros: NonZeros
@@ -115,7 +127,7 @@ class Counted:
 
     def __init__(self, name: str, machine: Any) -> None:
         self._name, self._machine = name, machine
-        self.error = 0.0
+        self.error = self.energy_error = 0.0
 
     def layers(
         self, graph: QuantGraph[Any], params: Any, job: Job, nonzeros: NonZeros

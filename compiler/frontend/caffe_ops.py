@@ -85,6 +85,16 @@ def _relu(t: Translator, op: Operation) -> None:
     t.make(op, "relu", {"self": t.ref(op, 0)})
 
 
+def _prelu(t: Translator, op: Operation) -> None:
+    """Translate a ReLU with a slope below 0 for each channel, or for all."""
+    t.make(op, "prelu", {"self": t.ref(op, 0), "weight": t.ref(op, 1)})
+
+
+def _absolute(t: Translator, op: Operation) -> None:
+    """Translate ``AbsVal``: each element without its sign."""
+    t.make(op, "abs", {"self": t.ref(op, 0)})
+
+
 def _relu6(t: Translator, op: Operation) -> None:
     """Translate a ReLU that is cut off at 6."""
     t.make(op, "clamp", {"self": t.ref(op, 0), "min": 0.0, "max": 6.0})
@@ -140,8 +150,11 @@ def _power(t: Translator, op: Operation) -> None:
 def _eltwise(t: Translator, op: Operation) -> None:
     """Translate a sum of tensors, each with a coefficient."""
     method = last(op, "operation", "SUM")
+    if method in ("MAX", 2):
+        _maximum(t, op)
+        return
     if method not in ("SUM", 1):
-        raise t.error(op, "only additions of tensors (SUM)")
+        raise t.error(op, "only additions (SUM) and maxima (MAX) of tensors")
     factors = [float(c) for c in op.attributes.get("coeff", [])] or [1.0] * len(op.inputs)
     if len(factors) != len(op.inputs):
         raise t.error(op, f"it has {len(factors)} coefficients for {len(op.inputs)} tensors")
@@ -159,6 +172,16 @@ def _eltwise(t: Translator, op: Operation) -> None:
         t.shapes[made] = shape
         args = {"self": source, "other": t.ref(op, number), "alpha": factors[number]}
         t.make(op, "add", args, [made])
+        source = Ref(made)
+
+
+def _maximum(t: Translator, op: Operation) -> None:
+    """Translate the largest of tensors, element by element."""
+    source, shape = t.ref(op, 0), t.shape(op)
+    for number in range(1, len(op.inputs)):
+        made = op.outputs[0] if number == len(op.inputs) - 1 else f"{op.outputs[0]}.{number}"
+        t.shapes[made] = shape
+        t.make(op, "maximum", {"self": source, "other": t.ref(op, number)}, [made])
         source = Ref(made)
 
 
@@ -200,6 +223,7 @@ _SIDES = ("pad", "pad_h", "pad_w", "kernel_size", "kernel_h", "kernel_w", "strid
 _CONVOLUTION = ("num_output", "bias_term", "group", "dilation", "axis", "force_nd_im2col")
 
 CAFFE_LAYERS: Mapping[str, Translation] = {
+    "AbsVal": ((), _absolute),
     "BatchNorm": (("use_global_stats", "moving_average_fraction", "eps"), _batch_norm),
     "Bias": (("axis", "num_axes", *_TRAINING), _scale),
     "Concat": (("axis", "concat_dim"), _concat),
@@ -208,6 +232,7 @@ CAFFE_LAYERS: Mapping[str, Translation] = {
     "Eltwise": (("operation", "coeff", "stable_prod_grad"), _eltwise),
     "Flatten": (("axis", "end_axis"), _reshape),
     "InnerProduct": (("num_output", "bias_term", "axis", "transpose", *_TRAINING), _inner_product),
+    "PReLU": (("channel_shared", *_TRAINING), _prelu),
     "Pooling": (("pool", "global_pooling", "round_mode", "engine", *_SIDES), _pooling),
     "Power": (("power", "scale", "shift"), _power),
     "ReLU": (("negative_slope", "engine"), _relu),

@@ -157,6 +157,8 @@ def blob_shapes(op: Operation, read: Shape) -> dict[str, Shape]:
         return {"weight": matrix[::-1] if last(op, "transpose", False) else matrix, **bias}
     if op.kind == "BatchNorm":
         return {"mean": (read[1],), "variance": (read[1],), "factor": (1,)}
+    if op.kind == "PReLU":
+        return {"weight": (1 if last(op, "channel_shared", False) else read[1],)}
     if op.kind in ("Scale", "Bias"):
         axis, count = axis_of(op, len(read)), int(last(op, "num_axes", 1))
         part = read[axis:] if count < 0 else read[axis : axis + count]

@@ -66,7 +66,7 @@ class _Window:
 
 
 class _Estimator:
-    error = 0.08
+    error = energy_error = 0.08
 
     def layers(
         self, graph: QuantGraph[Any], params: EieParams, job: Job, nonzeros: NonZeros

@@ -338,6 +338,7 @@ def _estimate(
         options=array.options,
         multipliers=machine(kind).multipliers(array.params),
         stated_error=machine(kind).estimator.error,
+        stated_energy_error=machine(kind).estimator.energy_error,
         layers=(),
         work=work,
         area=_area(array),

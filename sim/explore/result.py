@@ -6,7 +6,7 @@ from typing import Any
 
 from zeroskip.base.tables import to_html
 from zeroskip.sim.energy.measure import LayerEnergy
-from zeroskip.sim.estimate import COUNTED_ERROR, LayerEstimate
+from zeroskip.sim.estimate import COUNTED_ENERGY_ERROR, COUNTED_ERROR, LayerEstimate
 
 __all__ = ["Advice", "ArrayEstimate", "Exploration", "ExploredLayer"]
 
@@ -69,7 +69,7 @@ class ArrayEstimate:
     engine, name : of the array.
     params, options : of the array, and of the compiler.
     multipliers : of the array.
-    stated_error : of the estimate, see :class:`.Estimator`.
+    stated_error, stated_energy_error : of the estimate, see :class:`.Estimator`.
     layers : in order.
     work : the same layers, for what they are to compute.
     area : ``logic_ge`` and ``sram_bits`` where the array is one whose gates were counted, and
@@ -85,6 +85,7 @@ class ArrayEstimate:
     options: Mapping[str, Any]
     multipliers: int
     stated_error: float
+    stated_energy_error: float
     layers: Sequence[LayerEstimate]
     work: Sequence[ExploredLayer]
     area: Mapping[str, Any] | None
@@ -95,8 +96,16 @@ class ArrayEstimate:
     @property
     def error(self) -> float:
         """Of 95 in 100 networks, the estimate is within so much of the cycle model's cycles."""
-        counted = self.layers and all(layer.counted for layer in self.layers)
-        return COUNTED_ERROR if counted else self.stated_error
+        return COUNTED_ERROR if self._counted else self.stated_error
+
+    @property
+    def energy_error(self) -> float:
+        """Of 95 in 100 networks, the energy is within so much of what is counted of an image."""
+        return COUNTED_ENERGY_ERROR if self._counted else self.stated_energy_error
+
+    @property
+    def _counted(self) -> bool:
+        return bool(self.layers) and all(layer.counted for layer in self.layers)
 
     @property
     def cycles(self) -> float:
@@ -179,6 +188,7 @@ class Exploration:
                     "options": dict(array.options),
                     "multipliers": array.multipliers,
                     "stated_error": array.error,
+                    "stated_energy_error": array.energy_error,
                     "refusal": array.refusal,
                     "cycles": array.cycles if array.layers else None,
                     "over_dense": array.over("dense_macs"),

@@ -1,6 +1,6 @@
 """Word what was found of a network: tables and sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from zeroskip.base.tables import Report, Table, percent
 from zeroskip.compiler.ir.graph import TRAINED
@@ -16,29 +16,33 @@ def exploration_report(found: Exploration) -> Report:
     yield from found.refused
     yield from found.notes
     yield _arrays(found)
-    with_energy = set[str]()  # engines of which the first array was told of
     for array in found.arrays:
         if array.refusal is not None:
             yield f"{array.engine} {array.name}: {array.refusal}"
-        elif array.layers and array.uj is None and array.engine not in with_energy:
-            yield (
-                f"{array.engine} {array.name}: no energy, since cycles were estimated and not "
-                "counted; compile, and 'zeroskip energy' counts it"
-            )
-        with_energy.add(array.engine)
         if array.advice:
             yield _layers(array)
             yield from _advice(array)
-    engines = dict.fromkeys(array.engine for array in found.arrays)
-    errors = {
-        name: max(array.error for array in found.arrays if array.engine == name) for name in engines
-    }
-    within = ", ".join(f"{percent(error)} on {name}" for name, error in errors.items())
+    cycles = _worst({array.engine: array.error for array in _by_error(found.arrays)})
+    priced = [array for array in found.arrays if array.energy]
+    energies = _worst({array.engine: array.energy_error for array in priced})
     yield (
         f"cycles are estimated, of {found.inputs} inputs {found.source}: for 95 of 100 networks "
-        f"they are within {within} of those that arrays take, without what the host moves between "
+        f"they are within {cycles} of those that arrays take, without what the host moves between "
         "runs; compile, and run --on cycles, to know"
     )
+    if priced:
+        yield (
+            f"energies are estimated: for as many within {energies} of what 'zeroskip energy' "
+            "counts of the compiled network, without DRAM"
+        )
+
+
+def _by_error(arrays: Sequence[ArrayEstimate]) -> list[ArrayEstimate]:
+    return sorted(arrays, key=lambda array: array.error)
+
+
+def _worst(errors: Mapping[str, float]) -> str:
+    return ", ".join(f"{percent(error)} on {name}" for name, error in errors.items())
 
 
 def _network(found: Exploration) -> Table:
@@ -77,7 +81,7 @@ def _network(found: Exploration) -> Table:
 
 def _arrays(found: Exploration) -> Table:
     return Table(
-        "Arrays (cycles estimated)",
+        "Arrays (cycles and energy estimated)",
         [
             "array", "multipliers", "cycles", "speed-up", "over W only", "over A only",
             "fullest memory", "most runs", "uJ", "area",
@@ -130,7 +134,7 @@ def _layers(array: ArrayEstimate) -> Table:
             *(percent(_share(layer.spent.get(cause, 0.0), layer.cycles)) for cause in causes),
         ])
     return Table(
-        f"Layers on {array.engine} {array.name} (cycles estimated)",
+        f"Layers on {array.engine} {array.name} (cycles and energy estimated)",
         [
             "layer", "cycles", "of all", "speed-up", "break-even density", "bound by", "runs",
             "bits / non-zero", "nJ", *causes,

@@ -5,8 +5,10 @@ and what the compiler puts into one run.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -26,10 +28,13 @@ from zeroskip.compiler.scnn.mapping import Room
 from zeroskip.compiler.scnn.plan import plan_layer
 from zeroskip.compiler.scnn.strides import choose_strides
 from zeroskip.hw.scnn.formats import StallClass
+from zeroskip.hw.scnn.packing import Packing
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.sim.energy.activity import LayerActivity
 from zeroskip.sim.estimate import Counted, LayerEstimate, Lever, NonZeros
 from zeroskip.sim.machine import machine
 from zeroskip.sim.products import useful_macs
+from zeroskip.sim.scnn.estimate_counts import PassShape, estimated_activity, pass_counts
 
 __all__ = ["ESTIMATOR"]
 
@@ -60,6 +65,7 @@ Counts = NDArray[np.int64]
 
 class _Estimator:
     error = 0.40
+    energy_error = 0.25
 
     def layers(
         self, graph: QuantGraph[QuantConv], params: ScnnParams, job: Job, nonzeros: NonZeros
@@ -76,6 +82,7 @@ class _Estimator:
             read = _Read(
                 np.concatenate([nonzeros[name] for name in layer.inputs], axis=1),
                 known[layer.name],
+                _density_of(nonzeros, layer.name),
             )
             found.append(_layer(layer, params, read, (1, 1)))
             pool = pooling_behind(faster, number)
@@ -83,8 +90,10 @@ class _Estimator:
             if pool is None or windows is None:
                 continue
             behind = faster.layers[pool]
-            along = _layer(layer, params, read, windows)
-            apart = _layer(behind, params, _Read(nonzeros[layer.name], known[behind.name]), (1, 1))
+            made_of_pool = _density_of(nonzeros, behind.name)
+            along = _layer(layer, params, read._replace(made=made_of_pool), windows)
+            before = _Read(nonzeros[layer.name], known[behind.name], made_of_pool)
+            apart = _layer(behind, params, before, (1, 1))
             if along.cycles <= found[-1].cycles + apart.cycles:
                 found[-1], made[pool] = along, _nothing(behind)
             else:
@@ -137,14 +146,22 @@ def _nothing(pool: QuantConv) -> LayerEstimate:
         runs=0,
         stored_bits=0,
         memories={},
+        activity=LayerActivity(pool.name, 0.0, 0.0, []),
     )
 
 
+def _density_of(nonzeros: NonZeros, tensor: str) -> float:
+    """Return the share of a tensor that is not 0; 1 if nobody has seen it."""
+    values = nonzeros.get(tensor)
+    return 1.0 if values is None else float(values.mean())
+
+
 class _Read(NamedTuple):
-    """Which of a layer's inputs are not 0, (n, C, H, W) bool, and the density expected of them."""
+    """Which of a layer's inputs are not 0, (n, C, H, W) bool, their density, and its results'."""
 
     values: NDArray[np.bool_]
     density: float
+    made: float = 1.0
 
 
 def _in_windows(plan: LayerPlan, windows: tuple[int, int], params: ScnnParams) -> LayerPlan | None:
@@ -172,6 +189,7 @@ def _layer(
     """
     spent: dict[str, float] = dict.fromkeys(_CAUSES, 0.0)
     runs = stored = 0
+    counts = Counter[str]()
     for region, area in area_layers(layer):
         plan = _in_windows(plan_layer(area, params, read.density), windows, params)
         if plan is None:
@@ -180,8 +198,10 @@ def _layer(
         rows = slice(region.in_y0, region.in_y0 + region.in_height)
         columns = slice(region.in_x0, region.in_x0 + region.in_width)
         for sample in read.values[:, :, rows, columns]:
-            for name, cycles in _area(area, plan, params, sample, windows[1]).items():
+            taken, done = _area(area, plan, params, _Read(sample, read.density, read.made), windows)
+            for name, cycles in taken.items():
                 spent[name] += cycles / len(read.values)
+            counts.update(done)
         runs += count_runs(area, plan, params)
         stored += int(np.count_nonzero(area.weight))
     spent["setup"] = float(runs * (_RUN_CYCLES + _BUS_CYCLES * (params.act_fifo_words > 0)))
@@ -197,14 +217,22 @@ def _layer(
         runs=runs,
         stored_bits=stored * (width + params.run_bits),
         memories={},
+        activity=estimated_activity(
+            layer.name,
+            cycles,
+            useful,
+            {name: count / len(read.values) for name, count in counts.items()},
+            params,
+        ),
     )
 
 
 def _area(
-    conv: QuantConv, plan: LayerPlan, params: ScnnParams, values: NDArray[np.bool_], pool_x: int
-) -> dict[str, float]:
-    """Estimate the cycles of all passes of a layer on (C, H, W); see :func:`_drain_steps`."""
+    conv: QuantConv, plan: LayerPlan, params: ScnnParams, read: _Read, windows: tuple[int, int]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Estimate the cycles of all passes of a layer on (C, H, W), and what they read and write."""
     found = dict.fromkeys(("fragmentation", "imbalance", "drain"), 0.0)
+    counts, packing = Counter[str](), _packing(params)
     pieces = [piece for _, piece in kernel_pieces(conv, plan.kernel_step)]
     every = [
         (piece, region, outputs, piece is pieces[-1])
@@ -214,23 +242,48 @@ def _area(
     ]
     chosen = every[:: -(-len(every) // _MOST_PASSES)]
     for piece, region, outputs, final in chosen:
-        acts = _act_vectors(values, region, piece, plan.mapping, params)
-        steps = _drain_steps(piece, region, plan.mapping, params, pool_x)
+        acts, act_counts = _act_vectors(read.values, region, piece, plan.mapping, params)
+        steps = _drain_steps(piece, region, plan.mapping, params, windows[1])
         channels = input_channels(piece, outputs)
-        weights, kc = _weight_vectors(piece, region, outputs, plan.mapping, params)
+        weights, weight_counts, kc = _weight_vectors(piece, region, outputs, plan.mapping, params)
         for chunk in _chunks(channels, plan.c_step):
             here = slice(chunk.start - channels.start, chunk.stop - channels.start)
             w = weights[:, :, here].reshape(*weights.shape[:2], -1)
-            a = acts[chunk.start : chunk.stop].reshape(-1, acts.shape[2])
+            taken = slice(chunk.start, chunk.stop)
+            a = acts[taken].reshape(-1, acts.shape[2])
             drains = kc * steps if final and chunk.stop == channels.stop else 0
             undrained = float(drained(a, w, params, 0)[-1])
-            whole = float(drained(a, w, params, drains)[-1])
+            whole = float(drained(a, w, params, drains)[-1]) if drains else undrained
             # Of the mean PE, those that have nothing to do included.
             busy = float((w.sum(axis=(0, 1)) @ a).sum()) / params.num_pes
             found["fragmentation"] += min(busy, undrained)
             found["imbalance"] += undrained - min(busy, undrained)
             found["drain"] += whole - undrained
-    return {name: cycles * len(every) / len(chosen) for name, cycles in found.items()}
+            done = pass_counts(
+                PassShape(
+                    piece, region, plan.mapping,
+                    outputs=-(-len(outputs) // weights.shape[1]),
+                    nonzeros=int(weight_counts[here].sum()),
+                    products=int((weight_counts[here] * act_counts[taken]).sum()),
+                    first=piece is pieces[0] and chunk.start == channels.start,
+                    final=drains > 0,
+                    window=windows[0] * windows[1],
+                    density=read.made,
+                ),
+                a, w, params, packing,
+            )  # fmt: skip
+            for name, count in done.items():
+                counts[name] += count
+    share = len(every) / len(chosen)
+    return (
+        {name: cycles * share for name, cycles in found.items()},
+        {name: count * share for name, count in counts.items()},
+    )
+
+
+@lru_cache(maxsize=1)
+def _packing(params: ScnnParams) -> Packing:
+    return Packing.of(params)
 
 
 def _regions(conv: QuantConv, plan: LayerPlan) -> Iterator[Region]:
@@ -253,8 +306,13 @@ def _act_vectors(
     conv: QuantConv,
     mapping: Placed,
     params: ScnnParams,
-) -> Counts:
-    """Count the vectors that each PE holds of each channel and phase: (C, phases, PEs)."""
+) -> tuple[Counts, Counts]:
+    """Count what each PE holds of each channel and phase.
+
+    Returns
+    -------
+    Vectors, (C, phases, PEs), and activations that are not 0 of all PEs, (C, phases).
+    """
     (sy, sx), down, across = conv.stride, mapping.height(params), mapping.width(params)
     tile_h, tile_w = mapping.ho * sy, mapping.wo * sx
     whole = np.zeros((len(values), down * tile_h, across * tile_w), np.int64)
@@ -266,13 +324,20 @@ def _act_vectors(
     whole[:, : plane.shape[1], : plane.shape[2]] = plane
     tiles = whole.reshape(-1, down, mapping.ho, sy, across, mapping.wo, sx).sum(axis=(2, 5))
     counts = tiles.transpose(0, 2, 4, 1, 3).reshape(len(values), sy * sx, down * across)
-    return -(-_with_zeros(counts, mapping.ho * mapping.wo, params) // params.mult_i)
+    vectors = -(-_with_zeros(counts, mapping.ho * mapping.wo, params) // params.mult_i)
+    return vectors, counts.sum(axis=2)
 
 
 def _weight_vectors(
     conv: QuantConv, region: Region, outputs: range, mapping: Placed, params: ScnnParams
-) -> tuple[Counts, int]:
-    """Count the vectors of weights: (groups, streams, channels, phases); and a group's outputs."""
+) -> tuple[Counts, Counts, int]:
+    """Count what streams have of each channel and phase.
+
+    Returns
+    -------
+    Vectors, (groups, streams, channels, phases); weights that are not 0 of all streams, (channels,
+    phases); and a group's outputs.
+    """
     phases = phase_taps(conv.weight.shape[2:], conv.stride, region.padding)
     nonzero = conv.weight[outputs.start : outputs.stop] != 0
     counts = np.zeros((*nonzero.shape[:2], len(phases)), np.int64)
@@ -290,7 +355,8 @@ def _weight_vectors(
         stream, place = divmod(number, each)
         found[place // mapping.kc, stream, first : first + fan] += counts[number]
     sizes = np.array([len(taps) for taps in phases]) * min(mapping.kc, each)
-    return -(-_with_zeros(found, sizes, params) // params.mult_f), min(mapping.kc, each)
+    vectors = -(-_with_zeros(found, sizes, params) // params.mult_f)
+    return vectors, found.sum(axis=(0, 1)), min(mapping.kc, each)
 
 
 def _with_zeros(counts: Counts, places: Any, params: ScnnParams) -> Counts:

@@ -195,6 +195,26 @@ def test_pooling_has_the_windows_of_caffe(
     )
 
 
+def test_layers_that_are_sums_of_relus(tmp_path: Path) -> None:
+    """Slopes of each channel and of all, absolute values, and the larger of two tensors."""
+    text = (
+        HEAD % (2, 3, 3)
+        + layer("c", "Convolution", "data", convolution_param="num_output: 2 kernel_size: 1")
+        + layer("p", "PReLU", "c")
+        + layer("a", "AbsVal", "c")
+        + layer("m", "Eltwise", "p a", eltwise_param="operation: MAX")
+        + layer("q", "PReLU", "m", prelu_param="channel_shared: true")
+        + layer("d", "Convolution", "q", convolution_param="num_output: 2 kernel_size: 1")
+    )
+    w, b, v, x = drawn(2, 2, 1, 1), drawn(2), drawn(2, 2, 1, 1), drawn(3, 2, 3, 3)
+    slopes = np.array([1.5, -0.25])
+    weights = {"c": (w, b), "p": (slopes,), "q": (np.array(0.5),), "d": (v, b)}
+    y = convolved(x, w, b)
+    y = np.maximum(np.where(y > 0, y, slopes[:, None, None] * y), np.abs(y))
+    expected = convolved(np.where(y > 0, y, 0.5 * y), v, b)
+    np.testing.assert_allclose(computed(save(tmp_path, text, weights), x), expected, atol=1e-9)
+
+
 def test_old_files_and_small_layers(tmp_path: Path) -> None:
     """What Caffe wrote until 2014, Power and Slice, and matrices with four dimensions."""
     text = """input: "x" input_shape { dim: 1 dim: 4 }
