@@ -93,7 +93,13 @@ class Estimator(Protocol):
     """Of as many, the energy is within so much of what is counted of the compiled network."""
 
     def layers(
-        self, graph: QuantGraph[Any], params: Any, job: Job, nonzeros: NonZeros
+        self,
+        graph: QuantGraph[Any],
+        params: Any,
+        job: Job,
+        nonzeros: NonZeros,
+        *,
+        energy: bool = True,
     ) -> Sequence[LayerEstimate]:
         """Estimate layers that one array computes.
 
@@ -103,6 +109,7 @@ class Estimator(Protocol):
         params : of the array.
         job : as the compiler gets it.
         nonzeros : of the tensors that the layers read.
+        energy : accesses are wanted; else ``activity`` may be None.
 
         Raises
         ------
@@ -130,19 +137,25 @@ class Counted:
         self.error = self.energy_error = 0.0
 
     def layers(
-        self, graph: QuantGraph[Any], params: Any, job: Job, nonzeros: NonZeros
+        self,
+        graph: QuantGraph[Any],
+        params: Any,
+        job: Job,
+        nonzeros: NonZeros,
+        *,
+        energy: bool = True,
     ) -> Sequence[LayerEstimate]:
         """Estimate layers, see :class:`Estimator`."""
         part = engine(self._name).compile(graph, params, job)
         tensors = {name: values.astype(np.int64) for name, values in nonzeros.items()}
         counts = self._machine.count(part, tensors, lambda done, total: None)
-        counters, energy = counts.counters, self._machine.energy
+        counters, model = counts.counters, self._machine.energy
         # Of a recurrent network, cycles are those of a step.
         step = 1 / (graph.steps or 1)
         activities = (
             [None] * len(graph.layers)
-            if energy is None
-            else [layer.times(step) for layer in energy.layers(part, tensors, counts)]
+            if model is None or not energy
+            else [layer.times(step) for layer in model.layers(part, tensors, counts)]
         )
         multipliers = self._machine.multipliers(params)
         classes = [stall.name.lower() for stall in self._machine.classes]

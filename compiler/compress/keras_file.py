@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.base.bounded import parse_json
+from zeroskip.base.bounded import inflated_limit, parse_json, read_member
 from zeroskip.base.errors import InputError, ToolError
 from zeroskip.compiler.compress.keras_tensors import (
     BIDIRECTIONAL,
@@ -98,8 +98,8 @@ def read_keras_model(path: Path | str) -> KerasModel:
     with _reporting_damage(path):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                config = parse_json(archive.read("config.json").decode())
-                weights = io.BytesIO(archive.read("model.weights.h5"))
+                config = parse_json(read_member(archive, "config.json"))
+                weights = io.BytesIO(read_member(archive, "model.weights.h5"))
             with h5py.File(weights, "r") as file:
                 return _model(config, _by_class(file, list(_configured(config))))
         with h5py.File(path, "r") as file:
@@ -121,6 +121,22 @@ def _model(config: Any, layers: Sequence[Layer]) -> KerasModel:
     return KerasModel(
         str(config["class_name"]), config["config"], config["config"]["layers"], layers
     )
+
+
+def _array(dataset: Any) -> NDArray[np.float32]:
+    """Read an array.
+
+    Raises
+    ------
+    InputError
+        If it is elsewhere than in the file, or larger than what the file has of it warrants.
+    """
+    if dataset.external or dataset.is_virtual:
+        raise InputError(f"array {dataset.name!r} is kept in another file")
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > inflated_limit(stored):
+        raise InputError(f"array {dataset.name!r} has {stored} bytes, not {dataset.nbytes}")
+    return np.asarray(dataset, np.float32)
 
 
 def _check_complete(layer: Layer) -> None:
@@ -172,6 +188,8 @@ def _reporting_damage(path: Path) -> Iterator[None]:
         TypeError,
         ValueError,
         AttributeError,
+        RuntimeError,  # what h5py makes of damage that HDF5 finds late
+        EOFError,
     ) as error:
         raise InputError(
             f"{path} is damaged, or no file of Keras with weights ({type(error).__name__}: "
@@ -214,7 +232,7 @@ def _by_name(held: Any, layers: list[Layer]) -> list[Layer]:
         for full in map(_text, held[name].attrs["weight_names"]):
             *path, role = full.split("/")
             owner = _owner(layer, path)
-            array = np.asarray(held[name][full], np.float32)
+            array = _array(held[name][full])
             roles = {**_NAMES, **_NAMES_OF.get(owner.kind, {})}
             role = role.partition(":")[0]
             owner.arrays[roles.get(role, role)] = array
@@ -286,7 +304,7 @@ def _fill(layer: Layer, owner: Any) -> None:
             _fill(part, owner.get(group, {}))
         return
     variables = owner.get("cell", owner).get("vars", {})
-    arrays = [np.asarray(variables[key], np.float32) for key in sorted(variables, key=int)]
+    arrays = [_array(variables[key]) for key in sorted(variables, key=int)]
     roles = ROLES.get(layer.kind) or ("weight", "bias", "running_mean", "running_var")
     if layer.kind == NORM:
         left_out = {"weight": "scale", "bias": "center"}

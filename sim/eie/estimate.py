@@ -69,11 +69,19 @@ class _Estimator:
     error = energy_error = 0.08
 
     def layers(
-        self, graph: QuantGraph[Any], params: EieParams, job: Job, nonzeros: NonZeros
+        self,
+        graph: QuantGraph[Any],
+        params: EieParams,
+        job: Job,
+        nonzeros: NonZeros,
+        *,
+        energy: bool = True,
     ) -> Sequence[LayerEstimate]:
         if any(isinstance(layer, QuantCell) for layer in graph.layers):
             # What a step takes depends on the step before: such layers are compiled and counted.
-            return Counted("eie", machine("eie")).layers(graph, params, job, nonzeros)
+            return Counted("eie", machine("eie")).layers(
+                graph, params, job, nonzeros, energy=energy
+            )
         known = [job.activity.get(layer.name) for layer in graph.layers]
         activity = [often for often in known if often is not None]
         whole = activity if len(activity) == len(known) else None

@@ -322,13 +322,15 @@ def _estimate(
     step = f"estimate {kind} {array.name}"
     tell(step, 0, 1)
 
-    def layers(params: Any, options: Mapping[str, Any]) -> list[LayerEstimate]:
+    def layers(
+        params: Any, options: Mapping[str, Any], *, energy: bool = False
+    ) -> list[LayerEstimate]:
         found: list[LayerEstimate] = []
         for own, part, piece in parts:
             if own == kind:
                 nonzeros = part.taken(piece.nonzeros)
                 job = _job(part, nonzeros, options)
-                found += machine(kind).estimator.layers(part, params, job, nonzeros)
+                found += machine(kind).estimator.layers(part, params, job, nonzeros, energy=energy)
         return found
 
     estimate = ArrayEstimate(
@@ -344,7 +346,8 @@ def _estimate(
         area=_area(array),
     )
     try:
-        estimate = dataclasses.replace(estimate, layers=layers(array.params, array.options))
+        made = layers(array.params, array.options, energy=advised)
+        estimate = dataclasses.replace(estimate, layers=made)
     except CompileError as error:
         return dataclasses.replace(estimate, refusal=str(error))
     if advised:

@@ -68,7 +68,13 @@ class _Estimator:
     energy_error = 0.25
 
     def layers(
-        self, graph: QuantGraph[QuantConv], params: ScnnParams, job: Job, nonzeros: NonZeros
+        self,
+        graph: QuantGraph[QuantConv],
+        params: ScnnParams,
+        job: Job,
+        nonzeros: NonZeros,
+        *,
+        energy: bool = True,
     ) -> Sequence[LayerEstimate]:
         faster = choose_strides(graph, params, job.densities, job.progress)
         known = input_densities(faster, job.densities)
@@ -84,16 +90,16 @@ class _Estimator:
                 known[layer.name],
                 _density_of(nonzeros, layer.name),
             )
-            found.append(_layer(layer, params, read, (1, 1)))
+            found.append(_layer(layer, params, read, (1, 1), energy=energy))
             pool = pooling_behind(faster, number)
             windows = None if pool is None else fused_windows(faster.layers[pool], params)
             if pool is None or windows is None:
                 continue
             behind = faster.layers[pool]
             made_of_pool = _density_of(nonzeros, behind.name)
-            along = _layer(layer, params, read._replace(made=made_of_pool), windows)
+            along = _layer(layer, params, read._replace(made=made_of_pool), windows, energy=energy)
             before = _Read(nonzeros[layer.name], known[behind.name], made_of_pool)
-            apart = _layer(behind, params, before, (1, 1))
+            apart = _layer(behind, params, before, (1, 1), energy=energy)
             if along.cycles <= found[-1].cycles + apart.cycles:
                 found[-1], made[pool] = along, _nothing(behind)
             else:
@@ -102,7 +108,9 @@ class _Estimator:
         inputs = max(len(values) for values in nonzeros.values())
         if cycles * inputs > _COUNTED:
             return found
-        counted = Counted("scnn", machine("scnn")).layers(graph, params, job, nonzeros)
+        counted = Counted("scnn", machine("scnn")).layers(
+            graph, params, job, nonzeros, energy=energy
+        )
         return [_as_counted(layer, by) for layer, by in zip(found, counted, strict=True)]
 
     def levers(self, params: ScnnParams, options: Mapping[str, Any]) -> Sequence[Lever]:
@@ -181,7 +189,12 @@ def _in_windows(plan: LayerPlan, windows: tuple[int, int], params: ScnnParams) -
 
 
 def _layer(
-    layer: QuantConv, params: ScnnParams, read: _Read, windows: tuple[int, int]
+    layer: QuantConv,
+    params: ScnnParams,
+    read: _Read,
+    windows: tuple[int, int],
+    *,
+    energy: bool,
 ) -> LayerEstimate:
     """Estimate the cycles of a layer with a fused pooling; windows of 1 x 1 are of none.
 
@@ -198,7 +211,8 @@ def _layer(
         rows = slice(region.in_y0, region.in_y0 + region.in_height)
         columns = slice(region.in_x0, region.in_x0 + region.in_width)
         for sample in read.values[:, :, rows, columns]:
-            taken, done = _area(area, plan, params, _Read(sample, read.density, read.made), windows)
+            one = _Read(sample, read.density, read.made)
+            taken, done = _area(area, plan, params, one, windows, energy=energy)
             for name, cycles in taken.items():
                 spent[name] += cycles / len(read.values)
             counts.update(done)
@@ -223,12 +237,20 @@ def _layer(
             useful,
             {name: count / len(read.values) for name, count in counts.items()},
             params,
-        ),
+        )
+        if energy
+        else None,
     )
 
 
 def _area(
-    conv: QuantConv, plan: LayerPlan, params: ScnnParams, read: _Read, windows: tuple[int, int]
+    conv: QuantConv,
+    plan: LayerPlan,
+    params: ScnnParams,
+    read: _Read,
+    windows: tuple[int, int],
+    *,
+    energy: bool,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Estimate the cycles of all passes of a layer on (C, H, W), and what they read and write."""
     found = dict.fromkeys(("fragmentation", "imbalance", "drain"), 0.0)
@@ -259,6 +281,8 @@ def _area(
             found["fragmentation"] += min(busy, undrained)
             found["imbalance"] += undrained - min(busy, undrained)
             found["drain"] += whole - undrained
+            if not energy:
+                continue
             done = pass_counts(
                 PassShape(
                     piece, region, plan.mapping,

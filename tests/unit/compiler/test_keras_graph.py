@@ -335,6 +335,26 @@ def test_arrays_that_are_not_those_of_the_configuration(
         import_file(tmp_path / "net.keras")
 
 
+def test_files_that_promise_more_than_they_have(tmp_path: Path) -> None:
+    """No memory is taken for an array that nobody wrote, nor for zeros that were deflated."""
+    path = tmp_path / "net.keras"
+    layers = [entry("InputLayer", "in", batch_shape=[None, 4]), entry("Dense", "out")]
+    model = {"class_name": "Sequential", "config": {"layers": layers}}
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file.create_dataset("layers/dense/vars/0", (10**6, 10**6), "f4", chunks=(1, 10**6))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps(model))
+        archive.writestr("model.weights.h5", weights.getvalue())
+    with pytest.raises(InputError, match="has 0 bytes, not 4000000000000"):
+        import_file(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", json.dumps(model))
+        archive.writestr("model.weights.h5", bytes(10**8))
+    with pytest.raises(InputError, match="cannot become 100000000"):
+        import_file(path)
+
+
 @pytest.mark.parametrize("every", [False, True])
 def test_both_directions(every: bool, tmp_path: Path) -> None:
     """A Dense layer on each step, and behind it a layer in both directions."""
