@@ -20,7 +20,7 @@ LIBRARY = read_liberty(OWN_LIBERTY)
 POWER = Power(
     1.0,
     {
-        name: CellPower(dict.fromkeys(cell.inputs, 0.0), dict.fromkeys(cell.functions, 1.0), 0.0)
+        name: CellPower(dict.fromkeys(cell.inputs, 0.0), dict.fromkeys(cell.functions, 1.0))
         for name, cell in LIBRARY.cells.items()
     },
 )
