@@ -18,6 +18,8 @@ __all__ = ["PlacedPass", "Schedule", "Spot", "schedule"]
 
 
 RowsOf = Callable[[TileLayout, Channels, int], int]
+Lives = dict[tuple[int, int], tuple[int, int]]
+"""First and last pass of each piece (tensor, number)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,8 @@ def schedule(
 ) -> Schedule | None:
     """Order the passes of a run and give its tensors places.
 
-    What is live in the same pass has rows of its own.
+    What is live in the same pass has rows of its own. What is loaded has rows for whatever comes,
+    if there are any left: a run may begin while that is under way.
 
     Parameters
     ----------
@@ -116,26 +119,22 @@ def schedule(
     if len(order) > params.num_descriptors or not _tables_hold(graph, placed, params):
         return None
     lives = _lives(placed, order)
-    rows: list[Lifetime] = []
-    shares: list[list[int]] = []
-    for number, tensor in enumerate(holding.tensors):
-        layout, owners = placed.layout(graph, number), placed.owners(number, params)
-        here = [piece.each(owners) for piece in placed.pieces[number]]
-        maker = graph.layers[tensor.maker] if tensor.maker >= 0 else None
-        # Owners that lack a channel have the smallest number in each of its places.
-        full = maker is not None and maker.op == "max" and maker.signed_input
-        for at, (piece, each) in enumerate(zip(placed.pieces[number], here, strict=True)):
-            channels = Channels(tensor=tensor.name, start=piece.start, stop=piece.stop)
-            count = dense_rows(layout, each, params) if full else rows_of(layout, channels, each)
-            rows.append(Lifetime(count, *lives[number, at]))
-        shares.append(here)
+    shares = [
+        [piece.each(placed.owners(number, params)) for piece in pieces]
+        for number, pieces in enumerate(placed.pieces)
+    ]
+    for bounded in (True, False):
+        rows = _rows(graph, placed, params, rows_of, (shares, lives), bounded=bounded)
+        words = allocate(rows, params.act_words)
+        if words is not None:
+            break
     entries: list[Lifetime] = []
     for cluster in holding.clusters:
         some = [lives[number, at] for number in cluster for at in range(len(shares[number]))]
         phases = holding.tensors[cluster[0]].phases
         count = phases * sum(sum(shares[at]) for at in cluster)
         entries.append(Lifetime(count, min(some)[0], max(last for _, last in some)))
-    words, bases = allocate(rows, params.act_words), allocate(entries, params.num_channels)
+    bases = allocate(entries, params.num_channels)
     if words is None or bases is None:
         return None
     spots = _spots(placed, shares, rows, words, bases)
@@ -153,6 +152,37 @@ def schedule(
         if placed.buses[step.layer] and not _written(placed, spots, made, known, number):
             return None
     return Schedule(passes, spots, peak(rows, words), peak(entries, bases))
+
+
+def _rows(
+    graph: QuantGraph,
+    placed: Placed,
+    params: ScnnParams,
+    rows_of: RowsOf,
+    held: tuple[Sequence[Sequence[int]], Lives],
+    *,
+    bounded: bool,
+) -> list[Lifetime]:
+    """Count the rows of each piece of each tensor, and say in which passes it has them.
+
+    Parameters
+    ----------
+    graph, placed, params, rows_of : as for :func:`schedule`.
+    held : of each tensor, channels of an owner of each piece; and :func:`_lives`.
+    bounded : what is loaded has room whatever it is.
+    """
+    shares, lives = held
+    found: list[Lifetime] = []
+    for number, tensor in enumerate(placed.holding.tensors):
+        layout = placed.layout(graph, number)
+        maker = graph.layers[tensor.maker] if tensor.maker >= 0 else None
+        # Owners that lack a channel have the smallest number in each of its places.
+        full = bounded if maker is None else maker.op == "max" and maker.signed_input
+        for at, (piece, each) in enumerate(zip(placed.pieces[number], shares[number], strict=True)):
+            channels = Channels(tensor=tensor.name, start=piece.start, stop=piece.stop)
+            count = dense_rows(layout, each, params) if full else rows_of(layout, channels, each)
+            found.append(Lifetime(count, *lives[number, at]))
+    return found
 
 
 @dataclass(frozen=True)
@@ -210,7 +240,7 @@ def _reads(placed: Placed, layer: int) -> list[tuple[int, int, tuple[int, int]]]
     return found
 
 
-def _lives(placed: Placed, order: Sequence[_Step]) -> dict[tuple[int, int], tuple[int, int]]:
+def _lives(placed: Placed, order: Sequence[_Step]) -> Lives:
     """Find the passes in which each piece (tensor, number) is written and needed for the last time.
 
     What is loaded is there before the first pass; what leaves, behind the last.
