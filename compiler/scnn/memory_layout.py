@@ -29,9 +29,10 @@ class MemoryLayout:
     ----------
     phases : down and across, each of which is like a channel.
     channels, height, width : with phases apart.
-    tile : columns of a PE's tile, if each tile of a row begins in a beat of its own; else 0, and
-        there is nothing between values.
-    tiles : of a row; the last has what is left of it. 1 if ``tile`` is 0.
+    tile : columns of what has beats of its own, or lies in one beat with others: tiles of PEs, or
+        rows; 0 if there is nothing between values.
+    tiles : of a row; the last has what is left of it. With one, there is nothing between them,
+        and ``tile`` may be the whole row, which then begins in a beat, or a part of one.
     lanes : values of a beat.
     row : values from a row of all channels to the next, if rows come first, then channels; else 0.
     """
@@ -47,8 +48,14 @@ class MemoryLayout:
 
     @property
     def step(self) -> int:
-        """Values from a tile of a row to the next, where these begin in beats of their own."""
-        return -(-self.tile // self.lanes) * self.lanes
+        """Values from a tile of a row to the next: whole beats, or a half, a quarter of one, ..."""
+        widest = max(self.tile, self._rest)
+        return min(self.lanes, 1 << (widest - 1).bit_length()) * -(-self.tile // self.lanes)
+
+    @property
+    def _rest(self) -> int:
+        """Columns of the last tile of a row."""
+        return self.width - (self.tiles - 1) * self.tile
 
     @property
     def pitch(self) -> int:
@@ -57,8 +64,8 @@ class MemoryLayout:
             return self.row
         if not self.tile:
             return self.width
-        rest = self.width - (self.tiles - 1) * self.tile
-        return (self.tiles - 1) * self.step + -(-rest // self.lanes) * self.lanes
+        part = min(self.step, self.lanes)
+        return (self.tiles - 1) * self.step + -(-self._rest // part) * part
 
     @property
     def channel(self) -> int:
@@ -102,7 +109,7 @@ class MemoryLayout:
         row = part.start * self.channel + layout.y0 * self.pitch
         return {
             "first": first + row + int(self.column(layout.x0)),
-            "tile_x": self.step if self.tile else layout.tile_w,
+            "tile_x": self.step if self.tiles > 1 else layout.tile_w,
             "tile_y": layout.tile_h * self.pitch,
             "block": 0,
             "block_row": 0,
@@ -143,8 +150,9 @@ def memory_layouts(
 
     One that is moved in the same phases wherever it is moved lies in these phases, each like a
     channel, so that what is moved lies side by side; rows and columns that a phase lacks are zeros.
-    One that is moved in tiles of the same columns has each tile of a row in beats of its own, where
-    fewer beats are moved then, unless that takes much more room.
+    One that is moved in tiles of the same columns has each tile of a row in beats of its own, or
+    none in parts of two beats if they are shorter, where fewer beats are moved then, unless that
+    takes much more room.
 
     Parameters
     ----------
@@ -214,29 +222,33 @@ def _in_phases(lies: MemoryLayout, moved: Sequence[_Part]) -> MemoryLayout:
 
 
 def _in_tiles(lies: MemoryLayout, moved: Sequence[_Part]) -> MemoryLayout:
-    """Begin each tile of a row in a beat of its own, where that pays."""
+    """Keep rows, or tiles of a row, from lying in more beats than they need, where that pays."""
     parts = [lies.apart(*one) for one in moved]
+    rows = replace(lies, tile=lies.width)
+    some = [one for one in (rows, *_tiles_apart(lies, parts)) if one.size <= _MOST_ROOM * lies.size]
+
+    def beats(one: MemoryLayout) -> int:
+        return sum(
+            count_beats(
+                one.where(0, part, layout), layout, range(part.stop - part.start), one.lanes
+            )
+            for part, layout in parts
+        )
+
+    return min([lies, *some], key=beats)
+
+
+def _tiles_apart(lies: MemoryLayout, parts: Sequence[_Part]) -> tuple[MemoryLayout, ...]:
+    """Return the layout with tiles apart; none if parts have different ones, or cut into them."""
     tiles = {layout.tile_w for _, layout in parts}
     if len(tiles) > 1 or any(layout.x0 % layout.tile_w for _, layout in parts):
-        return lies
+        return ()
     tile = min(*tiles, lies.width)
     count = -(-lies.width // tile)
     if any(layout.walk_w > layout.tile_w for _, layout in parts):
         # The last tile of a block ends with the row.
         counts = {1 << layout.block_x for _, layout in parts if layout.width == lies.width}
         if len(counts) > 1 or any(layout.width < lies.width for _, layout in parts):
-            return lies
+            return ()
         (count,) = counts
-    padded = replace(lies, tile=tile, tiles=count)
-    if padded.size > _MOST_ROOM * lies.size:
-        return lies
-    plain, apart = (
-        sum(
-            count_beats(
-                one.where(0, part, layout), layout, range(part.stop - part.start), one.lanes
-            )
-            for part, layout in parts
-        )
-        for one in (lies, padded)
-    )
-    return padded if apart < plain else lies
+    return (replace(lies, tile=tile, tiles=count),)

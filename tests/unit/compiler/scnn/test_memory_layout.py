@@ -26,22 +26,27 @@ def _layout(block: int, tile: int, width: int) -> TileLayout:
     )
 
 
-@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("apart", ["", "tiles", "rows"])
 @pytest.mark.parametrize(
     ("block", "tile", "width"),
-    # Whole tiles; a shorter last one; one that has what is left behind it; PEs that have nothing.
-    [(1, 8, 16), (2, 14, 55), (2, 14, 57), (1, 3, 9), (2, 4, 6), (0, 9, 9)],
+    # Whole tiles; a shorter last one; one that has what is left behind it; PEs that have nothing;
+    # tiles of half a beat.
+    [(1, 8, 16), (2, 14, 55), (2, 14, 57), (1, 3, 9), (2, 4, 6), (2, 3, 11), (0, 9, 9)],
 )
-def test_values_and_beats(block: int, tile: int, width: int, *, apart: bool) -> None:
+def test_values_and_beats(block: int, tile: int, width: int, apart: str) -> None:
     layout = _layout(block, tile, width)
     parts = [part for pe in range(1 << block) if (part := layout.part(pe)[1]).start < part.stop]
-    lies = MemoryLayout(
-        (1, 1), 2, 3, width, tile=tile * apart, tiles=len(parts) if apart else 1, lanes=LANES
-    )
+    whole = {"": (0, 1), "tiles": (tile, len(parts)), "rows": (width, 1)}[apart]
+    lies = MemoryLayout((1, 1), 2, 3, width, tile=whole[0], tiles=whole[1], lanes=LANES)
     places = lies.column(np.arange(width))
     assert len(np.unique(places)) == width
     assert places.max() < lies.pitch
-    assert not apart or all(places[part.start] % LANES == 0 for part in parts)
+    if apart:
+        # Nothing that is kept together lies in more beats than it needs, in any row.
+        for some in parts if apart == "tiles" else [slice(0, width)]:
+            own = places[some] + lies.pitch * np.arange(3)[:, None]
+            beats = [len(np.unique(row // LANES)) for row in own]
+            assert beats == 3 * [-(-own.shape[1] // LANES)]
     where = lies.where(5 * LANES, Channels(tensor="x", start=0, stop=2), layout)
     beats = 0
     for row in range(2 * 3):
