@@ -95,12 +95,10 @@ def rough(conv: QuantConv, plan: LayerPlan, params: ScnnParams, expected: Expect
     total = 0.0
     for work, count in _works(conv, plan, params, expected):
         acts = _mean_vectors(max(work.rows) * max(work.columns), expected.acts, params.mult_i)
-        channel = 0.0
-        zeros = stored_zeros(work.weight_density, work.gap, params.max_run)
-        for taps in work.taps:
-            weights = _mean_vectors(taps * work.outputs, expected.weights, params.mult_f)
-            weights += (taps - 1) * zeros / params.mult_f
-            channel += weights * max(1.0, acts)
+        channel = max(1.0, acts) * sum(
+            _block_vectors(taps, work.outputs, work.gap, expected.weights, params)
+            for taps in work.taps
+        )
         group = max(work.channels * channel, work.steps)
         total += count * (RUN_CYCLES + work.groups * group + work.steps)
     return total
@@ -147,6 +145,13 @@ def _mean_vectors(places: int, density: float, lanes: int) -> float:
     )
 
 
+@lru_cache(maxsize=1 << 12)
+def _block_vectors(taps: int, outputs: int, gap: int, density: float, params: ScnnParams) -> float:
+    """Estimate the mean of the vectors of weights of a channel (phase) in a group."""
+    zeros = (taps - 1) * stored_zeros(density, gap, params.max_run)
+    return _mean_vectors(taps * outputs, density, params.mult_f) + zeros / params.mult_f
+
+
 def _works(
     conv: QuantConv,
     plan: LayerPlan,
@@ -174,10 +179,18 @@ def _works(
             groups = -(-each // mapping.kc)
             kc = -(-each // groups)
             chunks = -(-channels // plan.c_step)
+            gap = (1 << mapping.log_kc) - min(kc, of_group)
+            # The last group may be smaller.
+            sizes = (min(kc, of_group), min(each - (groups - 1) * kc, of_group))
+            of_kc, of_last = (
+                sum(_block_vectors(n, size, gap, expected.weights, params) for n in taps)
+                for size in sizes
+            )
+            last = of_last / of_kc if of_kc else 1.0
             work = Work(
                 channels=min(-(-kc // of_group) * per_group, -(-channels // chunks)),
                 outputs=min(kc, of_group),
-                groups=groups,
+                groups=groups - 1 + last,
                 taps=taps,
                 rows=_held(y.inputs, conv.stride[0], mapping.ho, down),
                 columns=_held(x.inputs, conv.stride[1], mapping.wo, across),
@@ -185,7 +198,7 @@ def _works(
                 steps=kc * steps,
                 act_density=expected.acts,
                 weight_density=expected.weights,
-                gap=(1 << mapping.log_kc) - min(kc, of_group),
+                gap=gap,
             )
             yield work, count * alike
             if chunks > 1:

@@ -1,5 +1,6 @@
 """Estimate the cycles of a pass from the densities of its operands."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ class Work:
     ----------
     channels : input channels of which an output-channel group has weights.
     outputs : output channels of a group that a channel has weights for.
-    groups : output-channel groups.
+    groups : output-channel groups; of a last one that is smaller, its share of a whole one.
     taps : of each phase; phases without taps may be left out.
     rows, columns : of a phase's inputs that each row, and each column, of the block's PEs holds.
     streams : weight streams at work.
@@ -37,7 +38,7 @@ class Work:
 
     channels: int
     outputs: int
-    groups: int
+    groups: float
     taps: tuple[int, ...]
     rows: tuple[int, ...]
     columns: tuple[int, ...]
@@ -70,7 +71,7 @@ def estimate_pass(work: Work, params: ScnnParams) -> float:
     """
     taps = np.array([count for count in work.taps if count], np.int64)
     channels = min(work.channels, _MAX_CHANNELS)
-    groups = min(work.groups, _GROUPS)
+    groups = min(math.ceil(work.groups), _GROUPS)
     rng = np.random.default_rng(0)
     shape = groups, work.streams, channels, len(taps)
     weights = _vectors(

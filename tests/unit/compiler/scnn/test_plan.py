@@ -23,7 +23,7 @@ from zeroskip.compiler.scnn.cost import Expected, count_runs
 from zeroskip.compiler.scnn.geometry import cut_axis, least_tile
 from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
 from zeroskip.compiler.scnn.mapping import Mapping
-from zeroskip.compiler.scnn.plan import MAX_RUNS, plan_layer
+from zeroskip.compiler.scnn.plan import MAX_RUNS, pass_plans, plan_layer
 from zeroskip.compiler.scnn.program import MANY_RUNS
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
@@ -331,3 +331,15 @@ def test_knows_when_a_maximum_would_see_zeros_beyond_the_plane(
     for run in layer_runs(conv, plan, params):
         array.run(run, tensors)
     assert np.array_equal(tensors["layer"], convolve(conv, values, params)) == clear
+
+
+def test_a_small_last_group_counts_for_what_it_is() -> None:
+    """Of LeNet-5's conv2, 8 groups of 6 and one of 2 are faster than 10 of 5."""
+    conv, p = _conv((20, 12, 12), 50, kernel=5, density=0.1), PRESETS["tile"]
+    start = Mapping(block_x=0, block_y=0, wo=8, ho=8, kc=1, k_stride=1, y_stride=12)
+    expected = Expected.of(conv, 0.3)
+    found = {
+        plan.mapping.kc: cost.estimate(conv, plan, p, expected)
+        for plan in pass_plans(conv, p, expected.acts, start, 50)
+    }
+    assert min(found, key=found.__getitem__) == 6
