@@ -64,8 +64,8 @@ Counts = NDArray[np.int64]
 
 
 class _Estimator:
-    error = 0.40
-    energy_error = 0.25
+    error = 0.45
+    energy_error = 0.40
 
     def layers(
         self,
