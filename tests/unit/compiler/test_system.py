@@ -94,10 +94,14 @@ def test_rows_of_tiles_begin_in_beats_of_their_own(conv_image: Image) -> None:
     assert "run_0/program" in setup.reads | infer.reads
 
 
-def test_tiles_much_narrower_than_beats_have_nothing_between(conv_image: Image) -> None:
+def test_rows_much_narrower_than_beats_lie_in_halves_of_one(conv_image: Image) -> None:
     entry = build_system(conv_image, SystemParams(data_bits=256)).map.input
-    assert entry.positions is None
-    assert entry.elements == np.prod(conv_image.graph.input_shape)
+    channels, rows, columns = conv_image.graph.input_shape
+    assert (columns, entry.lanes) == (5, 16)
+    # Without anything between, every third row of 5 values would lie in two beats of 16.
+    row, column = np.divmod(np.arange(channels * rows * columns), columns)
+    assert entry.positions == tuple(8 * row + column)
+    assert entry.elements == channels * rows * columns
 
 
 def test_what_cannot_run_yet_is_named(both_image: Image) -> None:
