@@ -26,9 +26,9 @@ NonZeros = Mapping[str, NDArray[np.bool_]]
 
 
 COUNTED_ERROR = 0.01
-"""What counted cycles are within: weights of one size, and activations in float, are compiled."""
+"""Relative error of counted cycles: weights of one size, and activations in float, are compiled."""
 COUNTED_ENERGY_ERROR = 0.05
-"""What the energy of counted layers is within."""
+"""Relative error of the energy of layers whose cycles are counted."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class LayerEstimate:
 
     @property
     def fused(self) -> bool:
-        """The layer before makes this one along, a pooling, so that it takes no cycles."""
+        """Whether it is a pooling that the convolution before it makes, and takes no cycles."""
         return not self.cycles
 
     @property

@@ -85,7 +85,7 @@ def _arrange_output(draft: DraftGraph, places: Places, mover: str) -> None:
 def copy_input(
     nodes: Sequence[FloatNode], output: str, shape: Shape, *, flat: bool
 ) -> tuple[FloatNode, ...]:
-    """Where the input itself is among the outputs, put a layer of ones first that makes it.
+    """Add a layer of ones that copies the input, where the input itself is among the outputs.
 
     A host, and a list of commands, read outputs where an array has left them.
 

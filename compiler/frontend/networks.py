@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 _Made = TypeVar("_Made")
 
-_CHECKED = (".onnx", *CAFFE_SUFFIXES, *KERAS_SUFFIXES)
-"""Files whose readers check what the lowering goes by."""
-
 __all__ = [
     "import_file", "import_module", "import_onnx", "import_pieces", "import_program",
 ]  # fmt: skip
@@ -119,8 +116,8 @@ def _lowered(
     output_name: str | None,
     lowering: Callable[[Graph], _Made],
 ) -> _Made:
-    """Return what ``lowering`` makes of the graph in a file, of what of it makes an output."""
-    suffix = Path(path).suffix
+    """Lower the graph in a file, or the part of it that makes the output of a name."""
+    suffix, damage = Path(path).suffix, contextlib.nullcontext()
     if suffix == ".onnx":
         graph = read_onnx(path, sample_shape)
     elif suffix in CAFFE_SUFFIXES:
@@ -128,6 +125,7 @@ def _lowered(
     elif suffix in KERAS_SUFFIXES:
         graph = read_keras_graph(path, sample_shape)
     else:
-        graph = read_pt2(path)
-    with reporting_damage(path) if suffix not in _CHECKED else contextlib.nullcontext():
+        # Readers of the other kinds find damage themselves, before anything is lowered.
+        graph, damage = read_pt2(path), reporting_damage(path)
+    with damage:
         return lowering(graph if output_name is None else with_output(graph, output_name))

@@ -105,7 +105,7 @@ def planned_groups(
 def _placed_groups(
     graph: QuantGraph, params: ScnnParams, part: Part
 ) -> Iterator[tuple[int, Groups]]:
-    """Give each layer of a run by number, and the output channels of each stream and group."""
+    """Yield each layer's number, and the output channels of its groups, stream by stream."""
     placed = part.placed
     found: dict[int, Groups] = {}
     for step in part.schedule.passes:

@@ -129,8 +129,8 @@ UNITS = np.dtype([
     *((name, "i8") for name in ("output", "end_list", "end_loads", "end_outputs")),
     # Of Sequence: its state, and the list that is given up.
     *((name, "i8") for name in ("state", "failing")),
-    # Whether a run that ended with this cycle had no room, or ``noted``: an INPUT that was done in
-    # the cycle before; and the list of the INPUT.
+    # ``spoiled``: a run that ended with this cycle, or an INPUT that was done in the cycle before,
+    # had no room. ``noted``: such an INPUT was done in the cycle before; ``noted_list``: its list.
     *((name, "?") for name in ("spoiled", "noted")),
     ("noted_list", "i8"),
     # By engine: ``busy_at``, it is at work in this cycle; ``hold``, its INPUTs are held.

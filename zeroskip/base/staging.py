@@ -13,7 +13,7 @@ from zeroskip.base.errors import InputError
 __all__ = ["check_output_file", "replaced_file", "replaced_path", "staged_directory"]
 
 _DEVICES = ("dev", "proc")
-"""Folders whose files are no files to be replaced."""
+"""Folders of the system whose entries are devices and pipes, which no file may replace."""
 
 
 @contextmanager
