@@ -249,15 +249,13 @@ def _round_cell(
         np.zeros((1, columns), np.int64),
         1,
     )
-    first = (
-        min(
-            fraction + largest_frac(*shared.ends, a.weight_bits)
-            for fraction, shared in ((in_frac, layer.weights), (past_frac, recurrent))
-            if shared.values.size
-        )
-        if layer.weights.values.size + recurrent.values.size
-        else ARGUMENT_FRAC
+    both = (in_frac, layer.weights), (past_frac, recurrent)
+    largest_fracs = (
+        fraction + largest_frac(*shared.ends, a.weight_bits)
+        for fraction, shared in both
+        if shared.values.size
     )
+    first = min(largest_fracs, default=ARGUMENT_FRAC)
     why = (
         f"sums of inputs of {in_frac} fraction bits and weights of weight_bits = {a.weight_bits} "
         f"have {first}, and arguments of its functions {ARGUMENT_FRAC}"
@@ -266,7 +264,7 @@ def _round_cell(
     for frac in range(min(first, ARGUMENT_FRAC + a.max_shift - 1), ARGUMENT_FRAC - 1, -1):
         values, own = (
             np.rint(np.ldexp(shared.values, frac - fraction)).astype(np.int64)
-            for fraction, shared in ((in_frac, layer.weights), (past_frac, recurrent))
+            for fraction, shared in both
         )
         largest = limits(a.weight_bits)[1]
         if max(np.abs(values).max(initial=0), np.abs(own).max(initial=0)) > largest:
@@ -275,14 +273,12 @@ def _round_cell(
         if np.abs(bias).max(initial=0.0) >= largest_bias(a.acc_bits):
             why = too_large_bias(layer.bias, a.acc_bits)
             continue
-        half = (1 << frac - ARGUMENT_FRAC + 1) >> 1
-        low, high = bound_sums(*layer.products.sums(values), in_limits)
-        past = bound_sums(*inner.sums(own), np.array([[least, most]]))
         steps = bias.astype(np.int64)
-        added = steps.astype(object) + half
-        below, above = low + past[0], high + past[1]
-        ends = int((below + np.minimum(added, 0)).min()), int((above + np.maximum(added, 0)).max())
-        reach = AccumulatorRange(min(0, ends[0]), max(0, ends[1]))
+        sums = (
+            bound_sums(*layer.products.sums(values), in_limits),
+            bound_sums(*inner.sums(own), np.array([[least, most]])),
+        )
+        reach = _cell_reach(sums, steps, (1 << frac - ARGUMENT_FRAC + 1) >> 1)
         if reach.bits > a.acc_bits:
             why = (
                 f"its sums could need {reach.bits} bits, and accumulators have acc_bits = "
@@ -305,6 +301,26 @@ def _round_cell(
         f"layer {layer.name!r} has no fixed-point format that cannot overflow: {why}; raise "
         "weight_bits or acc_bits"
     )
+
+
+def _cell_reach(
+    sums: tuple[tuple[NDArray[np.object_], NDArray[np.object_]], ...],
+    bias: NDArray[np.int64],
+    half: int,
+) -> AccumulatorRange:
+    """Return what accumulators of a recurrent layer may hold, 0 included.
+
+    Parameters
+    ----------
+    sums : least and largest sum of each row, of either matrix's products.
+    bias : of each row, added at any time.
+    half : that rounds, added with it.
+    """
+    (low, high), (past_low, past_high) = sums
+    added = bias.astype(object) + half
+    least = (low + past_low + np.minimum(added, 0)).min()
+    most = (high + past_high + np.maximum(added, 0)).max()
+    return AccumulatorRange(min(0, int(least)), max(0, int(most)))
 
 
 def _maximum(layer: LoweredLayer, in_frac: int, in_limits: NDArray[np.int64]) -> Rounded:

@@ -126,22 +126,62 @@ class Encoder:
         """
         conv, mapping, params = self.conv, self._mapping, self.params
         region = share.region
-        room = self._room or Room.of(conv, region.padding)
         phases = phase_taps(conv.weight.shape[2:], conv.stride, region.padding)
-        origin = room.top * mapping.y_stride + room.left
-        slots = max(1, *(len(part) for part in self._parts(share)))
+        made, windows = (conv, (1, 1)) if pool is None else (pool, pool.stride)
+        descriptor = self._descriptor(share, windows, out_stride, out_y_stride, out_dense)
+        output, biases = None, (np.empty((0, 1), np.uint64),) * params.num_streams
+        if share.final:
+            parts = self._parts(share)
+            output = PassOutput(
+                blocks=tuple(
+                    Channels(tensor=made.name, start=part.start, stop=part.stop)
+                    for part in parts[: mapping.blocks(params)]
+                ),
+                y0=region.y0 // windows[0],
+                x0=region.x0 // windows[1],
+                height=region.height // windows[0],
+                width=region.width // windows[1],
+            )
+            biases = tuple(bias_words(conv, part, self._slots(share), params) for part in parts)
+        return Pass(
+            descriptor=descriptor,
+            layer=layer,
+            output=output,
+            taps=tap_words(phases, descriptor.origin, mapping.y_stride),
+            codebook=conv.codebook,
+            streams=self._streams(share, numbers),
+            biases=biases,
+        )
+
+    def _descriptor(
+        self,
+        share: Share,
+        windows: tuple[int, int],
+        out_stride: tuple[int, int],
+        out_y_stride: int | None,
+        out_dense: bool,
+    ) -> ScnnDescriptor:
+        """Describe a part of the layer, as if it were alone in the memories.
+
+        Parameters
+        ----------
+        windows : (down, across) of a pooling whose outputs are written.
+        share, out_stride, out_y_stride, out_dense : as for :meth:`make`.
+        """
+        conv, mapping, params, region = self.conv, self._mapping, self.params, share.region
+        room = self._room or Room.of(conv, region.padding)
+        slots = self._slots(share)
         groups = -(-slots // mapping.kc)
         across, down = mapping.width(params) > 1, mapping.height(params) > 1
         maximum = conv.op == "max"
-        made, windows = (conv, (1, 1)) if pool is None else (pool, pool.stride)
-        descriptor = ScnnDescriptor(
+        return ScnnDescriptor(
             groups=groups,
             kc=mapping.kc,
             kc_last=slots - (groups - 1) * mapping.kc,
             log_kc=mapping.log_kc,
             k_stride=mapping.k_stride,
             y_stride=mapping.y_stride,
-            origin=origin,
+            origin=room.top * mapping.y_stride + room.left,
             wo=mapping.wo,
             ho=mapping.ho,
             halo_left=room.left * across,
@@ -185,29 +225,10 @@ class Encoder:
             src_step_y=0,
             last=False,
         )
-        output, biases = None, (np.empty((0, 1), np.uint64),) * params.num_streams
-        if share.final:
-            parts = self._parts(share)
-            output = PassOutput(
-                blocks=tuple(
-                    Channels(tensor=made.name, start=part.start, stop=part.stop)
-                    for part in parts[: mapping.blocks(params)]
-                ),
-                y0=region.y0 // windows[0],
-                x0=region.x0 // windows[1],
-                height=region.height // windows[0],
-                width=region.width // windows[1],
-            )
-            biases = tuple(bias_words(conv, part, slots, params) for part in parts)
-        return Pass(
-            descriptor=descriptor,
-            layer=layer,
-            output=output,
-            taps=tap_words(phases, origin, mapping.y_stride),
-            codebook=conv.codebook,
-            streams=self._streams(share, numbers),
-            biases=biases,
-        )
+
+    def _slots(self, share: Share) -> int:
+        """Return the most output channels that a stream gets, at least 1."""
+        return max(1, *(len(part) for part in self._parts(share)))
 
     def _parts(self, share: Share) -> tuple[range, ...]:
         """Deal the output channels to the streams; some may get an empty range."""
@@ -230,7 +251,7 @@ class Encoder:
             self._outputs, self._known = share.outputs, {}
         if key not in self._known:
             parts = self._parts(share)
-            groups = -(-max(1, *(len(part) for part in parts)) // kc)
+            groups = -(-self._slots(share) // kc)
             self._known[key] = encode_weights(
                 conv, self._fields, phases, parts, share.channels, kc, groups, self.params, numbers
             )

@@ -461,24 +461,20 @@ class Placer:
         outputs : where each layer's own outputs lie, of which windows may be written.
         """
         graph, p = self._graph, self._params
+        sources = {layer: holding.of_tensor[holding.reads[layer][0]] for layer in layers}
         y_strides: list[int | None] = [None] * len(places)
-        for cluster in range(len(places)):
-            readers = [
-                layer for layer in layers if holding.of_tensor[holding.reads[layer][0]] == cluster
-            ]
-            if not readers:
-                continue
-            targets = [outputs[layer] for layer in readers]
+        for cluster in sorted(set(sources.values())):
+            targets = [outputs[layer] for layer in layers if sources[layer] == cluster]
             widths = [to.tile_w for to in targets]
             stride = self._apart(
                 max(widths) + max(self._around(holding, cluster, layers, to) for to in targets)
             )
-            columns = places[cluster].tile_w // graph.layers[readers[0]].stride[1]
+            first = next(layer for layer in layers if sources[layer] == cluster)
+            columns = places[cluster].tile_w // graph.layers[first].stride[1]
             most = columns * max(to.parts(places[cluster])[1] for to in targets)
             if stride < most or stride - min(columns, *widths) > p.max_run:
                 return None
             y_strides[cluster] = stride
-        sources = {layer: holding.of_tensor[holding.reads[layer][0]] for layer in layers}
         copied = frozenset(
             sources[layer]
             for layer in layers
@@ -492,38 +488,35 @@ class Placer:
         buses: dict[int, bool] = {}
         bounds: dict[int, Bound] = {}
         for layer in layers:
-            source = holding.of_tensor[holding.reads[layer][0]]
-            made = holding.makes[layer]
-            to = outputs[layer]
-            pool_x = to.tile_w // places[holding.of_tensor[made]].tile_w
+            source, to, made = sources[layer], outputs[layer], holding.makes[layer]
             stride = y_strides[source]
             options = [] if stride is None else self._options(layer, to, stride, pieces[made])
-            conv, out_stride = graph.layers[layer], holding.tensors[made].stride[1]
-            bus = source not in copied and needs_bus(conv, places[source], to, p)
-            rated = {
-                plan: bound
+            pool_x = to.tile_w // places[holding.of_tensor[made]].tile_w
+            phases = holding.tensors[made].stride[1], pool_x
+            bus = source not in copied and needs_bus(graph.layers[layer], places[source], to, p)
+            rated = [
+                (plan, bound)
                 for plan in options
                 if plan.mapping.y_stride == stride
                 and (
                     bound := self._bound(
                         layer,
                         plan,
-                        self._estimate(layer, plan, out_stride, pool_x),
+                        self._estimate(layer, plan, *phases),
                         places[source],
                         to,
                         bus=bus,
                     )
                 )
-            }
+            ]
             if not rated:
                 return None
             # Of what takes about the same, the smallest groups: the least of the drain is exposed.
-            least = min(bound.cycles for bound in rated.values()) + _ALIKE
-            alike = [plan for plan, bound in rated.items() if bound.cycles <= least]
-            plan = min(alike, key=lambda plan: plan.mapping.kc)
-            plans[layer] = replace(plan, cycles=rated[plan].compute)
+            least = min(bound.cycles for _, bound in rated) + _ALIKE
+            alike = [one for one in rated if one[1].cycles <= least]
+            plan, bounds[layer] = min(alike, key=lambda one: one[0].mapping.kc)
+            plans[layer] = replace(plan, cycles=bounds[layer].compute)
             buses[layer] = bus
-            bounds[layer] = rated[plan]
         return Placed(
             layers, holding, pieces, places, tuple(y_strides), copied, plans, buses, bounds
         )

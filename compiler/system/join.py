@@ -68,22 +68,8 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
             made = repeat_steps(made, part.graph.steps or 1, own, port)
         prefix = f"{part_folder(place, part.engine)}/" if several else ""
         parts.append((number, _numbered(made, number, prefix)))
-        for view in made.tensors[:-1]:
-            if view.name not in {INPUT, *tensors, *(layer.name for layer in part.layers)}:
-                raise InputError(
-                    f"image {image.name!r} cannot run from one START: {part.engine} takes "
-                    f"{view.name!r} from one place, and parts before it leave it in several"
-                )
-        for view in made.tensors:
-            lies = tensors.setdefault(view.name, view)
-            if not _agree(lies, view, port):
-                raise InputError(
-                    f"image {image.name!r} cannot run from one START: {part.engine} takes "
-                    f"{view.name!r} in rows of {view.lanes} values of {view.bits} bits, and it "
-                    f"lies in rows of {lies.lanes} values of {lies.bits} bits in memory; a number "
-                    "of PEs that is a power of two, whose row fills a beat of the port, would do"
-                )
-            views[number, view.name] = view
+        _lay_tensors(image.name, part, made, tensors, port)
+        views |= {(number, view.name): view for view in made.tensors}
     loaded = Counter(
         memory for number, made in parts for memory in {_memory(one) for one in made if _loads(one)}
     )
@@ -118,6 +104,33 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
         tuple(setup), tuple(inference), (*ordered, tensors[final]), tuple(bounded), in_place
     )
     return Joined(moves, views)
+
+
+def _lay_tensors(
+    name: str, part: Any, made: Moves, tensors: dict[str, RowTensor], port: SystemParams
+) -> None:
+    """Add the tensors that a part moves, as they lie in memory, to those of parts before it.
+
+    Raises
+    ------
+    InputError
+        If image ``name`` has one in several places, or the part sees it otherwise than it lies.
+    """
+    for view in made.tensors[:-1]:
+        if view.name not in {INPUT, *tensors, *(layer.name for layer in part.layers)}:
+            raise InputError(
+                f"image {name!r} cannot run from one START: {part.engine} takes "
+                f"{view.name!r} from one place, and parts before it leave it in several"
+            )
+    for view in made.tensors:
+        lies = tensors.setdefault(view.name, view)
+        if not _agree(lies, view, port):
+            raise InputError(
+                f"image {name!r} cannot run from one START: {part.engine} takes "
+                f"{view.name!r} in rows of {view.lanes} values of {view.bits} bits, and it "
+                f"lies in rows of {lies.lanes} values of {lies.bits} bits in memory; a number "
+                "of PEs that is a power of two, whose row fills a beat of the port, would do"
+            )
 
 
 def _joined_output(image: Image, tensors: Mapping[str, RowTensor], port: SystemParams) -> RowTensor:

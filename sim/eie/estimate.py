@@ -124,7 +124,7 @@ def _layer(
     active = np.zeros((len(values), rows * params.num_pes), np.bool_)
     active[:, source] = values
     height = local_rows(target, params)
-    spent = dict.fromkeys(_CAUSES, 0.0)
+    spent: dict[str, float] = dict.fromkeys(_CAUSES, 0.0)
     every, passes = 0, 0
     per_pe = np.zeros(params.num_pes, np.int64)
     done = Accesses()
@@ -134,29 +134,10 @@ def _layer(
         every += int(window.entries.sum())
         model = window.model(params)
         for sample in active:
-            columns = np.flatnonzero(sample)
             scanned = sample.reshape(rows, params.num_pes)
             done += pass_accesses(model, scanned, params, Held(params))
-            work, wasted = model.work.issue[columns], model.work.padding[columns]
-            ends = work.sum(axis=0)
-            useful = float((work - wasted).sum()) / params.num_pes
-            padded = float(wasted.sum()) / params.num_pes
-            largest = float(ends.max(initial=0))
-            took = _compute(
-                model.work.issue,
-                columns,
-                columns // params.num_pes,
-                params.queue_depth,
-                params.pointers_first,
-            )
-            took = max(took, float(rows))
-            spent["useful"] += useful
-            spent["padding"] += padded
-            spent["imbalance"] += largest - useful - padded
-            # Columns come one a cycle at most, whatever the PEs could do.
-            single = max(0.0, min(took, float(columns.size)) - largest)
-            spent["broadcast"] += single
-            spent["queues"] += took - largest - single
+            for cause, cycles in _scan_cycles(model, np.flatnonzero(sample), rows, params).items():
+                spent[cause] += cycles
     spent = {name: cycles / len(active) for name, cycles in spent.items()}
     spent["setup"] = passes * float(_SETUP + _PIPELINES)
     spent["drain"] = height + passes * float(_DRAIN_STAGES)
@@ -185,6 +166,41 @@ def _layer(
             list(access_events(params, done, len(active))),
         ),
     )
+
+
+def _scan_cycles(
+    model: PassModel, columns: NDArray[np.int64], rows: int, params: EieParams
+) -> dict[str, float]:
+    """Return the cycles of a pass over an input by what takes them, without its setup and drain.
+
+    Parameters
+    ----------
+    model : of the pass.
+    columns : positions of the activations that are not 0.
+    rows : of activations, that are scanned.
+    params : of the array.
+    """
+    work, wasted = model.work.issue[columns], model.work.padding[columns]
+    useful = float((work - wasted).sum()) / params.num_pes
+    padded = float(wasted.sum()) / params.num_pes
+    largest = float(work.sum(axis=0).max(initial=0))
+    took = _compute(
+        model.work.issue,
+        columns,
+        columns // params.num_pes,
+        params.queue_depth,
+        params.pointers_first,
+    )
+    took = max(took, float(rows))
+    # Columns come one a cycle at most, whatever the PEs could do.
+    single = max(0.0, min(took, float(columns.size)) - largest)
+    return {
+        "useful": useful,
+        "padding": padded,
+        "imbalance": largest - useful - padded,
+        "broadcast": single,
+        "queues": took - largest - single,
+    }
 
 
 def _windows(

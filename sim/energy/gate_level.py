@@ -1,6 +1,6 @@
 """Check the energy of an array's logic: changes of every gate's pins, beside counts of accesses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
@@ -18,10 +18,11 @@ from zeroskip.flow.synth.liberty import read_liberty
 from zeroskip.flow.synth.power import read_power
 from zeroskip.flow.synth.yosys import check_yosys
 from zeroskip.hw.common.params import ArrayParams
-from zeroskip.sim.energy.activity import Event, Sram, Unit
+from zeroskip.sim.energy.activity import Event, LayerActivity, Sram, Unit
 from zeroskip.sim.energy.gate_cells import build_pes, cell_at, cells_of
 from zeroskip.sim.energy.gate_power import library_technology, module_energies
 from zeroskip.sim.energy.measure import LEAKAGE, priced
+from zeroskip.sim.energy.model import EnergyModel
 from zeroskip.sim.energy.operations import with_operations
 from zeroskip.sim.energy.technology import Technology
 from zeroskip.sim.energy.toggles import count_toggles
@@ -140,22 +141,8 @@ def gate_energy(
         If a tool is missing, or the simulation fails or computes something else than golden.
     """
     check_yosys()
-    if len(image.parts) != 1:
-        engines = " and ".join(part.engine for part in image.parts)
-        raise InputError(
-            f"gates of one array are run, and image {image.name!r} has {engines}: give one whose "
-            "layers are all of one engine"
-        )
-    (part,) = image.parts
+    part, model = _small_part(image)
     params, array = part.params, machine(part.engine)
-    model = array.energy
-    if model is None:
-        raise InputError(f"nothing counts the accesses of engine {part.engine!r}")
-    if params.num_pes > MOST_PES:
-        raise InputError(
-            f"gates of at most {MOST_PES} PEs are run, and the image is for {params.num_pes}: "
-            f"compile it with {_few_pes(part.engine, params)}"
-        )
     library = read_liberty(liberty)
     power = read_power(library, liberty)
     result = run(image, np.asarray(x)[:1], "cycles", progress=progress)
@@ -182,15 +169,7 @@ def gate_energy(
         fast=model.fast_arithmetic,
         progress=progress,
     )
-    made = model.array(params)
-    estimate = dict.fromkeys(Unit, 0.0)
-    for activity in activities:
-        events: list[Event] = [*activity.events, *made.clock(activity.cycles)]
-        logic = [event for event in events if not isinstance(event.cost, Sram)]
-        for name, pj in priced(activity, part.engine, made, technology, logic).units.items():
-            if name != LEAKAGE:
-                unit = Unit(name)
-                estimate[model.inside.get(unit, unit)] += pj
+    estimate = _estimate(part, model, activities, technology)
     units = []
     spent = module_energies(toggles, cells, library, power)
     for unit in Unit:
@@ -209,6 +188,51 @@ def gate_energy(
         tuple(units),
         technology,
     )
+
+
+def _small_part(image: Image) -> tuple[Any, EnergyModel[Any]]:
+    """Return the only part of an image whose gates can be run, and what counts its accesses.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if len(image.parts) != 1:
+        engines = " and ".join(part.engine for part in image.parts)
+        raise InputError(
+            f"gates of one array are run, and image {image.name!r} has {engines}: give one whose "
+            "layers are all of one engine"
+        )
+    (part,) = image.parts
+    model = machine(part.engine).energy
+    if model is None:
+        raise InputError(f"nothing counts the accesses of engine {part.engine!r}")
+    if part.params.num_pes > MOST_PES:
+        raise InputError(
+            f"gates of at most {MOST_PES} PEs are run, and the image is for "
+            f"{part.params.num_pes}: compile it with {_few_pes(part.engine, part.params)}"
+        )
+    return part, model
+
+
+def _estimate(
+    part: Any,
+    model: EnergyModel[Any],
+    activities: Sequence[LayerActivity],
+    technology: Technology,
+) -> Mapping[Unit, float]:
+    """Return the estimated pJ of each unit's logic, for all layers; memories are left out."""
+    array = model.array(part.params)
+    found = dict.fromkeys(Unit, 0.0)
+    for activity in activities:
+        events: list[Event] = [*activity.events, *array.clock(activity.cycles)]
+        logic = [event for event in events if not isinstance(event.cost, Sram)]
+        for name, pj in priced(activity, part.engine, array, technology, logic).units.items():
+            if name != LEAKAGE:
+                unit = Unit(name)
+                found[model.inside.get(unit, unit)] += pj
+    return found
 
 
 def _few_pes(engine: str, params: ArrayParams) -> str:

@@ -33,11 +33,7 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
     plane, memory = move.fields["plane"], move.fields["memory"]
     fetched = "append" not in plane
     tile, phases = (plane["ho"], plane["wo"]), (plane["sy"], plane["sx"])
-    # What PEs walk through: the last one may have more than a tile.
-    walked = tuple(
-        max(whole, -(-plane[rest] // stride) * stride)
-        for whole, rest, stride in zip(tile, ("rem_y", "rem_x"), phases, strict=True)
-    )
+    walked = _walked(plane)
     shares = _shares(params, plane, move.channels)
     starts = _starts(params, plane, memory)
     steps = memory["channel"], memory["row"], memory["rows"]
@@ -96,6 +92,15 @@ def plane_transfer(params: ScnnParams, lanes: int, move: PlaneMove) -> Transfer:
         base=plane["base"],
         entries=plane["channels"],
     )
+
+
+def _walked(plane: Mapping[str, int]) -> tuple[int, int]:
+    """Return the rows and columns that PEs walk through: the last one may have more than a tile."""
+    height, width = (
+        max(plane[whole], -(-plane[rest] // plane[stride]) * plane[stride])
+        for whole, rest, stride in (("ho", "rem_y", "sy"), ("wo", "rem_x", "sx"))
+    )
+    return height, width
 
 
 def _shares(

@@ -18,6 +18,7 @@ from zeroskip.compiler.image.image import Image, load
 from zeroskip.compiler.image.manifest import zeroskip_version
 from zeroskip.flow.bus.top import TOPS, TopFlow, chip_of
 from zeroskip.flow.flow import FLOWS, flow
+from zeroskip.hw.common.bundle import Port
 from zeroskip.hw.system.params import SystemParams
 from zeroskip.sim.machine import machine
 from zeroskip.sim.run import run
@@ -100,13 +101,13 @@ def write_verilog(
             "--input needs --image, and no --top: what the testbench of a top reads, zeroskip "
             "system writes"
         )
+    if image is not None and (engine or preset or settings):
+        raise InputError(
+            "--image says which arrays to write: leave --engine, --preset and --set out"
+        )
     params: Mapping[str, Any] | None = None
     compiled = None if image is None else load(image)
     if compiled is not None:
-        if engine or preset or settings:
-            raise InputError(
-                "--image says which arrays to write: leave --engine, --preset and --set out"
-            )
         params = {part.engine: part.params for part in compiled.parts}
         engine = chip_of(params)
     engine = engine or DEFAULT_ENGINE
@@ -133,22 +134,33 @@ def write_verilog(
         "engine": engine,
         "top": top,
         "modules": {
-            name: [
-                {
-                    "name": port.name,
-                    "direction": port.direction,
-                    "width": port.width,
-                    "fields": [
-                        {"name": field, "lsb": low, "width": width}
-                        for field, low, width in port.fields
-                    ],
-                }
-                for port in found
-            ]
-            for name, found in exported.ports.items()
+            name: [_describe_port(port) for port in found] for name, found in exported.ports.items()
         },
     }
     files[_MARK] = (json.dumps(document, indent=1) + "\n").encode()
+    _write(folder, files)
+    if as_json:
+        print_json({"folder": str(folder), "files": sorted(files), **document})
+    else:
+        for name, contents in files.items():
+            if "/" not in name:
+                print_line(f"{folder / name}: {len(contents.splitlines())} lines")
+    return 0
+
+
+def _describe_port(port: Port) -> Mapping[str, Any]:
+    """Return what the JSON document has of a port."""
+    fields = [{"name": field, "lsb": low, "width": width} for field, low, width in port.fields]
+    return {
+        "name": port.name,
+        "direction": port.direction,
+        "width": port.width,
+        "fields": fields,
+    }
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files or none; a folder that an earlier call wrote is replaced."""
     target = folder.resolve()
     if target.exists() and not (target / _MARK).is_file():
         raise InputError(f"{folder} is not a folder that this command wrote: name another")
@@ -159,13 +171,6 @@ def write_verilog(
                 (stage / name).write_bytes(contents)
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}") from error
-    if as_json:
-        print_json({"folder": str(folder), "files": sorted(files), **document})
-    else:
-        for name, contents in files.items():
-            if "/" not in name:
-                print_line(f"{folder / name}: {len(contents.splitlines())} lines")
-    return 0
 
 
 def _bench_files(image: Image, inputs: Path) -> Mapping[str, bytes]:

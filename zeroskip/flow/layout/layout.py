@@ -128,17 +128,22 @@ def lay_out(
             checks,
             seconds,
         )
-        with staged_directory(output) as new:
-            for end in _KEPT:
-                shutil.copy(folder / f"{block.name}{end}", new)
-            for name, text in _pictures(layout, wires, registers).items():
-                (new / name).write_text(text)
-            (new / "logs").mkdir()
-            for log in _LOGS:
-                shutil.copy(folder / f"{log}.log", new / "logs")
-            shutil.copy(folder / "lvs.txt", new / "logs")
-            (new / "summary.json").write_text(json.dumps(layout.to_dict(), indent=1) + "\n")
+        _write(output, folder, layout, _pictures(layout, wires, registers))
     return layout
+
+
+def _write(output: Path, folder: Path, layout: Layout, pictures: Mapping[str, str]) -> None:
+    """Write a folder of what was made in another, of pictures, logs and a summary."""
+    with staged_directory(output) as new:
+        for end in _KEPT:
+            shutil.copy(folder / f"{layout.floor.block.name}{end}", new)
+        for name, text in pictures.items():
+            (new / name).write_text(text)
+        (new / "logs").mkdir()
+        for log in _LOGS:
+            shutil.copy(folder / f"{log}.log", new / "logs")
+        shutil.copy(folder / "lvs.txt", new / "logs")
+        (new / "summary.json").write_text(json.dumps(layout.to_dict(), indent=1) + "\n")
 
 
 def _pictures(
