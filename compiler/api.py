@@ -110,8 +110,8 @@ def compile_file(
     """Compile a ``.pt2`` file (``torch.export.save``), ``.onnx`` or ``.caffemodel``, without torch.
 
     Parameters and errors are those of :func:`compile`; the image is named after the file unless
-    ``name`` is given. ``output_name`` is the tensor that the network gives, where a file has
-    several outputs: one of them, or any before.
+    ``name`` is given. ``output_name`` is the tensor that the network gives instead of all
+    outputs: one of these, or any before.
     """
     return compile_any(
         lambda: import_file(path, sample_shape(calibration), output_name),
@@ -174,7 +174,7 @@ def compile_any(
             "quantization": numbers.to_dict(),
             **({"chosen": why} if why else {}),
             **({"delta": float(delta)} if delta is not None else {}),
-            **({"left_out": list(graph.notes)} if graph.notes else {}),
+            **({"notes": list(graph.notes)} if graph.notes else {}),
         },
         progress=progress,
     )

@@ -101,6 +101,8 @@ class Result:
             sequences = graph.sequences(len(whole))
             every = graph.every_step
             whole = sequences.padded(whole, graph.steps) if every else whole[sequences.ends - 1]
+        elif graph.result_axes is not None:
+            whole = whole.transpose(0, *(1 + axis for axis in graph.result_axes))
         return whole.reshape(-1, *self.image.output_shape)
 
     @property

@@ -52,7 +52,7 @@ class _Network(nn.Module):
     def __init__(self, graph: FloatGraph) -> None:
         super().__init__()
         self._nodes, self._output = graph.nodes, graph.output
-        self._planes = _Planes(graph)
+        self._planes, self._result_axes = _Planes(graph), graph.result_axes
         self._layers: dict[str, str] = {}
         for node in graph.nodes:
             if isinstance(node, (FloatConv, FloatLinear)):
@@ -68,6 +68,8 @@ class _Network(nn.Module):
             made = None if layer is None else self.get_submodule(layer)
             values[node.name] = _on_planes(node, made, [values[name] for name in node.inputs])
         y = values[self._output]
+        if self._result_axes is not None:
+            return y.permute(0, *(1 + axis for axis in self._result_axes))
         # What is one element high and wide is no plane to whoever made the network.
         return y.flatten(1) if y.shape[2:] == (1, 1) else y
 

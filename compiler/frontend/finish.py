@@ -13,6 +13,7 @@ from zeroskip.compiler.frontend.folding import fold_scalings, merge_copies
 from zeroskip.compiler.frontend.moves import ZERO, Places
 from zeroskip.compiler.frontend.select import grouped
 from zeroskip.compiler.frontend.steps import Affine, Relu, layer_name
+from zeroskip.compiler.frontend.values import axes_of
 from zeroskip.compiler.ir.graph import (
     INPUT,
     FloatConcat,
@@ -51,7 +52,9 @@ def finish(
     draft.nodes = {name: node for name, node in draft.nodes.items() if name in needed}
     for fold in (fold_scalings, fold_relus, merge_copies):
         fold(draft)
-    _arrange_output(draft, places.ravel(), mover)
+    axes = axes_of(draft.shapes[draft.output], places.ravel())
+    if axes is None:
+        _arrange_output(draft, places.ravel(), mover)
     if not draft.nodes:
         raise CompileError("the network has no layer: nothing in it computes")
     names = _numbered(draft)
@@ -65,13 +68,18 @@ def finish(
     shape = draft.shapes[INPUT]
     given, output = None if sample_shape == shape else sample_shape, names[draft.output]
     nodes = copy_input(nodes, output, shape, flat=INPUT in draft.flat)
-    return FloatGraph(shape, nodes, output, given, result_shape=places.shape)
+    return FloatGraph(
+        shape,
+        nodes,
+        output,
+        given,
+        result_shape=places.shape,
+        result_axes=None if axes in (None, (0, 1, 2)) else axes,
+    )
 
 
 def _arrange_output(draft: DraftGraph, places: Places, mover: str) -> None:
     """Put what stands at ``places`` of the output in order."""
-    if np.array_equal(places, np.arange(math.prod(draft.shapes[draft.output]))):
-        return
     last = draft.nodes.get(draft.output)
     if not isinstance(last, FloatLinear) or draft.readers(last.name) != [""]:
         draft.output = draft.arrange(mover, draft.output, places)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from zeroskip.base.errors import CompileError, InputError, NodeError
 from zeroskip.compiler.frontend.ends import without_last
+from zeroskip.compiler.frontend.outputs import side_by_side
 from zeroskip.compiler.frontend.over_steps import batch_before_steps
 from zeroskip.compiler.frontend.program import Graph
 from zeroskip.compiler.frontend.recurrent import has_cells, lower_recurrent
@@ -19,7 +20,8 @@ __all__ = ["lower", "with_output"]
 
 _CHOOSE = (
     "of a file, choose one with --output-name (output_name of zs.compile_file and zs.explore); or "
-    "let the network return one"
+    "let the network return one; only without LSTM and GRU, and of tensors whose first dimension "
+    "is the batch, may there be more"
 )
 _JOIN = (
     "join them to one that the network splits (x[:, :n] and x[:, n:] in PyTorch, Split in ONNX), "
@@ -64,6 +66,21 @@ def lower(graph: Graph) -> FloatGraph:
         supported.
     """
     graph = without_last(with_cells(graph))
+    given = graph.outputs
+    if not has_cells(live_nodes(graph)):
+        graph = side_by_side(graph)
+    try:
+        return _lowered(graph)
+    except NodeError as error:
+        if graph.outputs == given:
+            raise
+        raise NodeError(
+            error.node, f"{error}; of a file, --output-name takes one of its outputs alone"
+        ) from error
+
+
+def _lowered(graph: Graph) -> FloatGraph:
+    """Return what a graph computes that has no softmax at its end, and one output."""
     for what, names, way in (("inputs", graph.inputs, _JOIN), ("outputs", graph.outputs, _CHOOSE)):
         if len(names) != 1:
             raise CompileError(

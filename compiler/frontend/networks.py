@@ -88,8 +88,8 @@ def import_file(
     Of Keras, that is ``.keras`` or ``.h5``; of Caffe ``.caffemodel``, ``.net`` or ``.prototxt``,
     and the other one beside it; a ``.zsk`` file must carry its graph. Nothing in a file is run or
     unpickled. ``sample_shape`` and errors are as for :func:`import_onnx`. ``output_name`` is the
-    tensor that the network gives, an output of the file's or any before; unless given, its only
-    output.
+    tensor that the network gives, an output of the file's or any before; unless given, all its
+    outputs, side by side.
     """
     if Path(path).suffix == ".zsk":
         return import_zsk(path, output_name=output_name)

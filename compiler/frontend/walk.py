@@ -13,7 +13,7 @@ from zeroskip.compiler.frontend.layers import Layers
 from zeroskip.compiler.frontend.moves import MOVES, Places, in_order, moved
 from zeroskip.compiler.frontend.program import Node, Ref
 from zeroskip.compiler.frontend.traced import Reader
-from zeroskip.compiler.frontend.values import View
+from zeroskip.compiler.frontend.values import View, axes_of
 from zeroskip.compiler.ir.graph import FloatGraph
 
 __all__ = ["Walk"]
@@ -41,9 +41,9 @@ class Walk(Layers):
             If a node is not supported; names it.
         """
         view = self._walked()
-        whole = in_order(self._draft.shapes[view.tensor]).ravel()
+        shape = self._draft.shapes[view.tensor]
         node = view.mover or self._nodes[-1]
-        if view.tensor not in self._draft.flat and not np.array_equal(view.places.ravel(), whole):
+        if view.tensor not in self._draft.flat and axes_of(shape, view.places.ravel()) is None:
             output = self._reader.graph.outputs[0]
             self._tensor(node, output)
             view = self._values[output]

@@ -145,7 +145,8 @@ class NetworkEntry(StrictEntry):
     outputs : tensors that leave the network.
     steps, every_step : as in :class:`.FloatGraph`; left out of a network that is not recurrent.
     result_shape : of an output as users get it, without the batch; left out of a recurrent network.
-    whole, sample_axes : as in :class:`.FloatGraph`; left out where they are false, or none.
+    whole, sample_axes, result_axes : as in :class:`.FloatGraph`; left out where they are false, or
+        none.
     """
 
     input_shape: Shape
@@ -159,6 +160,7 @@ class NetworkEntry(StrictEntry):
     result_shape: tuple[Size, ...] | None = usually(None)
     whole: bool = usually(False)
     sample_axes: tuple[Count, ...] | None = usually(None)
+    result_axes: tuple[Count, ...] | None = usually(None)
 
     @model_validator(mode="after")
     def _check_graph(self) -> Self:
@@ -169,6 +171,9 @@ class NetworkEntry(StrictEntry):
         if self.sample_axes is not None:
             order = tuple(range(len(self.sample_shape or ())))
             must_be("sample_axes, sorted,", tuple(sorted(self.sample_axes)), "dimensions", order)
+        if self.result_axes is not None:
+            axes = tuple(sorted(self.result_axes))
+            must_be("result_axes, sorted,", axes, "dimensions", (0, 1, 2))
         shapes, fracs = {INPUT: self.input_shape}, dict[str, int]()
         whole = {INPUT} if self.whole else set[str]()
         for index, layer in enumerate(self.layers):
@@ -218,6 +223,7 @@ class NetworkEntry(StrictEntry):
             result_shape=self.result_shape,
             whole=self.whole,
             sample_axes=self.sample_axes,
+            result_axes=self.result_axes,
         )
 
 

@@ -282,13 +282,16 @@ class FloatGraph(_Samples):
     notes : sentences on what the network had besides, and was left out.
     steps : of a recurrent network, those of a sample, which is a sequence of inputs; else None.
     every_step : of a recurrent network: the outputs of all steps leave, not only of the last.
-    result_shape : of an output as users get it, which has the elements of ``output`` in the same
-        order, for instance (K, length) of a Conv1d; None: (rows,) of a vector, else (C, H, W).
+    result_shape : of an output as users get it, which has the elements of ``output`` in the order
+        of ``result_axes``, for instance (K, length) of a Conv1d; None: (rows,) of a vector, else
+        (C, H, W).
     whole : of a recurrent network: a sample of the input is a whole sequence, as convolutions over
         several steps read it. Whose inputs are of steps takes the rows of what they make one after
         the other, see :func:`.rows_as_steps`, and ``steps`` counts these.
     sample_axes : order in which the input tensor has the dimensions of ``sample_shape``, where that
         is another one, for instance (1, 0) of (length, channels); None: as they are.
+    result_axes : order in which an output, as users get it, has the dimensions (C, H, W) of
+        ``output``, where that is another one: (1, 2, 0) if channels are last; None: as they are.
     """
 
     input_shape: Shape
@@ -301,6 +304,7 @@ class FloatGraph(_Samples):
     result_shape: tuple[int, ...] | None = None
     whole: bool = False
     sample_axes: tuple[int, ...] | None = None
+    result_axes: tuple[int, ...] | None = None
 
     @cached_property
     def of_sequences(self) -> frozenset[str]:
@@ -635,7 +639,7 @@ class QuantGraph(_Samples, Generic[LayerT]):
     result_shape : as in :class:`FloatGraph`; parts of a network have none.
     whole : as in :class:`FloatGraph`. Of a part of such a network, its layers make whole sequences,
         whose rows others take as steps; a part that takes steps is as of any recurrent network.
-    sample_axes : as in :class:`FloatGraph`.
+    sample_axes, result_axes : as in :class:`FloatGraph`.
     """
 
     input_shape: Shape
@@ -649,6 +653,7 @@ class QuantGraph(_Samples, Generic[LayerT]):
     result_shape: tuple[int, ...] | None = None
     whole: bool = False
     sample_axes: tuple[int, ...] | None = None
+    result_axes: tuple[int, ...] | None = None
 
     @cached_property
     def of_sequences(self) -> frozenset[str]:

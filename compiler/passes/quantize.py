@@ -121,6 +121,7 @@ def quantize(
         result_shape=graph.result_shape,
         whole=graph.whole,
         sample_axes=graph.sample_axes,
+        result_axes=graph.result_axes,
     )
     return quant, report
 

@@ -177,7 +177,7 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
         lists=entries[: 1 + BUFFERS],
         bounded=entries[1 + BUFFERS :],
         input=_tensor_entry(_as_given(moves.tensors[0], image), port),
-        output=_tensor_entry(moves.tensors[-1], port),
+        output=_tensor_entry(_as_taken(moves.tensors[-1], image), port),
         sha256=hashlib.sha256(memory).hexdigest(),
     )
     return SystemImage(memory_map, bytes(memory), moves)
@@ -293,6 +293,16 @@ def _as_given(tensor: RowTensor, image: Image) -> RowTensor:
     moved = [image.sample_shape[axis] for axis in axes]
     positions = tensor.positions.reshape(moved).transpose(np.argsort(axes))
     return replace(tensor, positions=positions.ravel())
+
+
+def _as_taken(tensor: RowTensor, image: Image) -> RowTensor:
+    """Return the output with elements in the order in which users get them."""
+    axes = image.graph.result_axes
+    if axes is None:
+        return tensor
+    shapes = [image.graph.shape(name) for name in image.graph.outputs]
+    planes = sum(shape[0] for shape in shapes), *shapes[0][1:]
+    return replace(tensor, positions=tensor.positions.reshape(planes).transpose(axes).ravel())
 
 
 def _tensor_entry(tensor: RowTensor, port: SystemParams) -> TensorEntry:

@@ -114,7 +114,8 @@ def explore(
     arrays : to estimate; unless given, the first presets of each engine that has layers.
     example_input : (batch, *input_shape) for a module, if there is neither ``x`` nor ``shape``.
     shape : of a sample, if there is no ``x``, and ``model`` is a module or leaves its sizes open.
-    output_name : of a file, the tensor that the network gives: one of its outputs, or any before.
+    output_name : of a file, the tensor that the network gives instead of all outputs: one of these,
+        or any before.
     name : of the network; else that of the file.
     seed : of the inputs that are drawn.
     progress : see :data:`.Progress`.
@@ -176,11 +177,14 @@ def explore(
         layers=[layer for layers in work.values() for layer in layers],
         arrays=found,
         refused=pieces.refused,
-        notes=[f"left out: {note}" for note in pieces.notes]
-        + [
-            f"layer {node.name!r} is recurrent: products and cycles are of one step of {node.steps}"
-            for node in nodes
-            if isinstance(node, FloatCell)
+        notes=[
+            *pieces.notes,
+            *(
+                f"layer {node.name!r} is recurrent: products and cycles are of one step of "
+                f"{node.steps}"
+                for node in nodes
+                if isinstance(node, FloatCell)
+            ),
         ],
     )
 

@@ -195,7 +195,7 @@ def _energy(image: Image, x: ArrayLike, progress: Progress | None) -> dict[str, 
 
 
 def _sentences(image: Image) -> list[str]:
-    kinds = ("chosen", "left_out", "many_runs")
+    kinds = ("chosen", "notes", "many_runs")
     return [str(sentence) for kind in kinds for sentence in image.report.get(kind, ())]
 
 

@@ -107,8 +107,8 @@ def compile_model(
     print_report(image_report(image))
     for sentence in image.report.get("chosen", ()):
         print_line(f"chosen: {sentence}")
-    for sentence in image.report.get("left_out", ()):
-        print_line(f"left out: {sentence}")
+    for sentence in image.report.get("notes", ()):
+        print_line(f"note: {sentence}")
     for sentence in image.report.get("many_runs", ()):
         print_line(f"many runs: {sentence}")
     print_line(f"image {image.name!r} for {describe_arrays(image)} in {output}")

@@ -47,7 +47,7 @@ OutputNameOption = Annotated[
     typer.Option(
         "--output-name",
         metavar="TENSOR",
-        help="What the network gives, where a file has several outputs: one of them, or any "
+        help="What the network gives, instead of all outputs of a file: one of them, or any "
         "tensor before, behind which nothing is taken.",
     ),
 ]

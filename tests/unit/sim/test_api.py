@@ -1,5 +1,6 @@
 """One call for every network: what runs and verifications of either kind have in common."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.systems import golden_chip, put_input, read_output
 from zeroskip import EieParams, Image, InputError, compile, load, run
+from zeroskip.compiler.system.build import build_system
 from zeroskip.hw.scnn.params import PRESETS
+from zeroskip.hw.system.params import SystemParams
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +136,61 @@ def test_outputs_have_the_shape_that_the_network_gives(
     assert image.output_shape == wanted.shape[1:]
     assert run(image, x).outputs.shape == run(image, x, "cycles").outputs.shape == wanted.shape
     assert np.abs(run(image, x).outputs - wanted).max() < 0.3
+
+
+class _Heads(nn.Module):
+    """A network of several outputs, that ``heads`` makes of two tensors of planes and a vector."""
+
+    def __init__(self, heads: Callable[..., Any]) -> None:
+        super().__init__()
+        self.body, self.one, self.two = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 2, 1), nn.Conv2d(4, 3, 1)
+        self.vector, self.heads = nn.Linear(64, 5), heads
+        self.vector.weight.data = torch.where(self.vector.weight > 0, 0.125, -0.25)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        y = self.body(x).relu()
+        return self.heads(self.one(y), self.two(y), self.vector(y.flatten(1)))
+
+
+@pytest.mark.parametrize(
+    ("heads", "shape", "said"),
+    [
+        (lambda a, b, _: (a, b), (5, 4, 4), "channels 0 to 1"),
+        (lambda a, b, _: {"a": a.permute(0, 2, 3, 1), "b": b.permute(0, 2, 3, 1)}, (4, 4, 5), "ch"),
+        (lambda a, b, _: (a, b[:, :, ::2, ::2]), (44,), "values 0 to 31"),
+        (lambda _, b, v: (v, b, v), (58,), "values 53 to 57"),
+        (lambda _, __, v: v.unbind(1), (5,), "values 4 to 4"),
+    ],
+)
+def test_several_outputs_stand_side_by_side(
+    heads: Callable[..., Any], shape: tuple[int, ...], said: str
+) -> None:
+    torch.manual_seed(5)
+    module, x = _Heads(heads).eval(), torch.randn(3, 1, 6, 6)
+    image = compile(module, x[:1], x, PRESETS["tiny"], share=True)
+    made = run(image, x).outputs
+    assert made.shape == (3, *shape)
+    assert said in image.report["notes"][0]
+    given = module(x)
+    tensors = [*given.values()] if isinstance(given, dict) else [*given]
+    if len(shape) == 3:
+        wanted = torch.cat(tensors, 3 if shape[-1] == 5 else 1)
+    else:
+        wanted = torch.cat([tensor.reshape(3, -1) for tensor in tensors], 1)
+    np.testing.assert_allclose(made, wanted.detach().numpy(), atol=0.01)
+
+
+def test_memory_has_outputs_as_the_network_gives_them() -> None:
+    """Channels are last, as in networks of TensorFlow: no layer of the array puts them there."""
+    torch.manual_seed(6)
+    module = _Heads(lambda a, b, _: (a.permute(0, 2, 3, 1), b.permute(0, 2, 3, 1))).eval()
+    x = torch.randn(3, 1, 6, 6)
+    image = compile(module, x[:1], x, PRESETS["tiny"])
+    assert [layer.name for layer in image.graph.layers] == ["body", "one", "two"]
+    golden = run(image, x[:1])
+    system = build_system(image, SystemParams())
+    chip = golden_chip(system, [part.params for part in image.parts])
+    put_input(system, chip.memory, 0, golden.planes[0].ravel())
+    for one in system.map.lists[:2]:
+        chip.start(one.address, one.bytes)
+    assert np.array_equal(read_output(system, chip.memory, 0), golden.result[0].ravel())
