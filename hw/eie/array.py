@@ -126,26 +126,19 @@ class EieArray(wiring.Component):
         host_valid = Signal()
         room = Signal(p.num_pes)
         busy = Signal(p.num_pes)
-        answers = []
+        answers = [
+            Signal(max(p.act_bits, COUNTER_BITS), name=f"answer_{pe}") for pe in range(p.num_pes)
+        ]
         rows = Signal(rows_layout(p))
+        shared: dict[str, Any] = {} if p.plain else {"i_codebook": ccu.codebook}
+        if p.streams:
+            shared |= {"i_rows": rows.as_value()}
+        if p.delta:
+            shared |= {
+                "i_scan_reference": scan.scan_reference,
+                "i_take_reference": scan.take_reference,
+            }
         for pe in range(p.num_pes):
-            answer = Signal(max(p.act_bits, COUNTER_BITS), name=f"answer_{pe}")
-            # From a register, as it has a long way to go.
-            host_en = Signal(name=f"host_en_{pe}")
-            taken = self.cmd.valid & self.cmd.ready
-            m.d.sync += host_en.eq(taken & (self.cmd.payload.pe == pe))
-            more: dict[str, Any] = {} if p.plain else {"i_codebook": ccu.codebook}
-            if p.streams:
-                more |= {
-                    "i_rows": rows.as_value(),
-                    "i_in_data": self.rows_in.payload.word_select(pe, p.act_bits),
-                    "o_out_data": self.rows_out.payload.word_select(pe, p.act_bits),
-                }
-            if p.delta:
-                more |= {
-                    "i_scan_reference": scan.scan_reference,
-                    "i_take_reference": scan.take_reference,
-                }
             m.submodules[f"pe_{pe}"] = Instance(
                 PE_MODULE,
                 i_clk=ClockSignal(),
@@ -164,12 +157,10 @@ class EieArray(wiring.Component):
                 o_candidate=lnzd.value.word_select(pe, p.value_bits),
                 i_scanned=scan.done,
                 i_host=host.as_value(),
-                i_host_en=host_en,
-                o_host_data=answer,
-                o_output_data=self.out_data.word_select(pe, p.act_bits),
-                **more,
+                o_host_data=answers[pe],
+                **shared,
+                **self._pe_ports(m, pe),
             )
-            answers.append(answer)
 
         work = ccu.pass_descriptor
         m.d.comb += [
@@ -213,6 +204,27 @@ class EieArray(wiring.Component):
             ccu.load_data.eq(host.data),
         ]
         return m
+
+    def _pe_ports(self, m: Module, pe: int) -> dict[str, Any]:
+        """Return the ports of a PE that are its own part of the array's."""
+        bits = self._p.act_bits
+        # From a register, as it has a long way to go.
+        host_en = Signal(name=f"host_en_{pe}")
+        taken = self.cmd.valid & self.cmd.ready
+        m.d.sync += host_en.eq(taken & (self.cmd.payload.pe == pe))
+        streams = (
+            {
+                "i_in_data": self.rows_in.payload.word_select(pe, bits),
+                "o_out_data": self.rows_out.payload.word_select(pe, bits),
+            }
+            if self._p.streams
+            else {}
+        )
+        return {
+            "i_host_en": host_en,
+            "o_output_data": self.out_data.word_select(pe, bits),
+            **streams,
+        }
 
     def _stream_rows(self, m: Module, ccu: Ccu, scan: Scan, rows: Any, host_acts: Value) -> Value:
         """Let rows stream in and out; return whether the host's command at the port waits.

@@ -117,22 +117,8 @@ class Ccu(wiring.Component):
         drains: tuple[Any, ...] = (drain,)
         is_cell: Value = C(0, 1)
         if p.cells:
-            m.submodules.cell_drain = cell_drain = CellDrain(p)
-            drains = drain, cell_drain
             is_cell = now.cell != CellKind.NONE
-            m.d.comb += [
-                drain.start.eq(starts & ~is_cell),
-                cell_drain.start.eq(starts & is_cell),
-                cell_drain.kind.eq(now.cell),
-                cell_drain.units.eq(now.drain_rows),
-                cell_drain.state_base.eq(now.state_base),
-                c.cells.eq(cell_drain.cells),
-                c.cells.recur.eq(now.recur),
-                c.cells.blank.eq(now.past & runs.fresh),
-                c.cells.begin.eq(runs.fresh),
-            ]
-            if p.delta:
-                m.d.comb += [c.cells.delta.eq(now.delta), c.cells.threshold.eq(now.threshold)]
+            drains = drain, self._drain_cells(m, drain, now, runs.fresh, starts, is_cell)
         else:
             m.d.comb += drain.start.eq(starts)
 
@@ -187,26 +173,72 @@ class Ccu(wiring.Component):
             ]
         with m.If(runs.turn):
             m.d.sync += now.eq(ahead)
+        self._set_phase(m, runs, now, draining, starts, made_by("done"))
+        return m
+
+    def _drain_cells(
+        self, m: Module, drain: Drain, now: Any, fresh: Value, starts: Value, is_cell: Value
+    ) -> CellDrain:
+        """Add the drain of hidden units, which takes the place of ``drain`` where cells are made.
+
+        Parameters
+        ----------
+        now : descriptor of the pass at work.
+        fresh : its run begins a sequence.
+        starts, is_cell : a drain starts; it is one of cells.
+        """
+        c = self.control
+        m.submodules.cell_drain = cell_drain = CellDrain(self._p)
+        m.d.comb += [
+            drain.start.eq(starts & ~is_cell),
+            cell_drain.start.eq(starts & is_cell),
+            cell_drain.kind.eq(now.cell),
+            cell_drain.units.eq(now.drain_rows),
+            cell_drain.state_base.eq(now.state_base),
+            c.cells.eq(cell_drain.cells),
+            c.cells.recur.eq(now.recur),
+            c.cells.blank.eq(now.past & fresh),
+            c.cells.begin.eq(fresh),
+        ]
+        if self._p.delta:
+            m.d.comb += [c.cells.delta.eq(now.delta), c.cells.threshold.eq(now.threshold)]
+        return cell_drain
+
+    def _set_phase(
+        self,
+        m: Module,
+        runs: RunControl,
+        now: Any,
+        draining: Signal,
+        starts: Signal,
+        done: Value,
+    ) -> None:
+        """Go from a pass's computing to its drain, and from that to its end.
+
+        Parameters
+        ----------
+        runs, now : the run's control, and the descriptor of its pass at work.
+        draining : set while the pass drains.
+        starts : set when a drain is to start.
+        done : the drain at work is done.
+        """
+        c = self.control
         with m.If(runs.setup):
             m.d.comb += c.phase.eq(Phase.SETUP)
         with m.Elif(runs.working & ~draining):
             m.d.comb += c.phase.eq(Phase.COMPUTE)
             # Every queue and pipeline is empty, not merely silent: then nothing is lost.
             over = self.pass_done
-            if p.streams:
+            if self._p.streams:
                 over &= ~(now.drain & self.taken)
             with m.If(over):
                 m.d.comb += [starts.eq(now.drain), runs.done.eq(~now.drain)]
                 m.d.sync += draining.eq(now.drain)
         with m.Elif(runs.working):
-            m.d.comb += [
-                c.phase.eq(Phase.DRAIN),
-                runs.done.eq(made_by("done")),
-            ]
-            m.d.sync += draining.eq(~made_by("done"))
+            m.d.comb += [c.phase.eq(Phase.DRAIN), runs.done.eq(done)]
+            m.d.sync += draining.eq(~done)
         with m.If(runs.flush):
             m.d.sync += draining.eq(0)
-        return m
 
     def _load_codebooks(
         self, m: Module, reader: DescriptorRead, runs: RunControl, forget: Value

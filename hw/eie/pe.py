@@ -116,27 +116,7 @@ class Pe(wiring.Component):
         m.submodules.arithm = flushed(arithm)
         m.submodules.act_rw = flushed(acts)
 
-        entry = stream.Signature(broadcast_layout(p)).create(path=("entry",))
-        m.d.comb += [entry.payload.eq(self.broadcast), entry.valid.eq(self.broadcast_en)]
-        if p.pointers_first:
-            connect(m, entry, pointers.i)
-            connect(m, queue.o, spmat.i)
-            # The column in the pointer unit may need an entry, too. So its entry is always free
-            # when it gets there, and the pointers' memories need not wait for what they read; nor
-            # for whether all PEs have room, as nothing else can be read meanwhile.
-            m.d.comb += [
-                self.room.eq(Mux(pointers.full, queue.spare, queue.i.ready)),
-                pointers.ahead.eq(self.offered),
-                queue.i.payload.eq(pointers.o.payload),
-                queue.i.valid.eq(pointers.o.valid),
-                pointers.o.ready.eq(1),
-            ]
-        else:
-            connect(m, entry, queue.i)
-            connect(m, queue.o, pointers.i)
-            connect(m, pointers.o, spmat.i)
-            m.d.comb += [self.room.eq(queue.i.ready), pointers.ahead.eq(queue.o.valid)]
-
+        self._queue_columns(m, queue, pointers, spmat)
         near = self._near(m, platform)
         waiting = queue.o.valid | pointers.full | spmat.issued
         m.d.comb += [
@@ -178,19 +158,7 @@ class Pe(wiring.Component):
                 acts.in_data.eq(self.in_data),
                 self.out_data.eq(acts.out_data),
             ]
-        saturated: Value = C(0, 1)
-        if p.cells:
-            m.submodules.cell = cell = flushed(Cell(p))
-            m.d.comb += [
-                cell.cells.eq(c.cells),
-                cell.total.eq(acts.total),
-                cell.shift.eq(near.shift),
-                acts.scan_other.eq(c.cells.recur),
-                acts.scan_blank.eq(c.cells.blank),
-                acts.write_unit.eq(c.cells.kind != CellKind.NONE),
-                acts.unit.eq(cell.output),
-            ]
-            saturated = cell.saturated
+        saturated = self._add_cell(m, flushed(Cell(p)), acts, near) if p.cells else C(0, 1)
         if p.delta:
             m.d.comb += [
                 acts.delta.eq(c.cells.delta),
@@ -205,6 +173,29 @@ class Pe(wiring.Component):
         else:
             m.d.comb += self.host_data.eq(acts.host_data)
         return m
+
+    def _queue_columns(self, m: Module, queue: Queue, pointers: PtrRead, spmat: SpmatRead) -> None:
+        """Let a broadcast activation wait in the queue, before its pointers are read or behind."""
+        entry = stream.Signature(broadcast_layout(self._p)).create(path=("entry",))
+        m.d.comb += [entry.payload.eq(self.broadcast), entry.valid.eq(self.broadcast_en)]
+        if self._p.pointers_first:
+            connect(m, entry, pointers.i)
+            connect(m, queue.o, spmat.i)
+            # The column in the pointer unit may need an entry, too. So its entry is always free
+            # when it gets there, and the pointers' memories need not wait for what they read; nor
+            # for whether all PEs have room, as nothing else can be read meanwhile.
+            m.d.comb += [
+                self.room.eq(Mux(pointers.full, queue.spare, queue.i.ready)),
+                pointers.ahead.eq(self.offered),
+                queue.i.payload.eq(pointers.o.payload),
+                queue.i.valid.eq(pointers.o.valid),
+                pointers.o.ready.eq(1),
+            ]
+        else:
+            connect(m, entry, queue.i)
+            connect(m, queue.o, pointers.i)
+            connect(m, pointers.o, spmat.i)
+            m.d.comb += [self.room.eq(queue.i.ready), pointers.ahead.eq(queue.o.valid)]
 
     def _near(self, m: Module, platform: object) -> Any:
         """Return the control for what may be a cycle late: with short paths, out of a register.
@@ -233,6 +224,24 @@ class Pe(wiring.Component):
         row = Signal.like(c.acc_row, name="drained_row")
         m.d.sync += row.eq(Mux(c.acc_read, row + 1, 0))
         return row
+
+    def _add_cell(self, m: Module, cell: Any, acts: ActRw, near: Any) -> Value:
+        """Add the unit that makes hidden units of sums; return whether a state is beyond its range.
+
+        ``near`` is the control of :meth:`_near`.
+        """
+        c = self.control
+        m.submodules.cell = cell
+        m.d.comb += [
+            cell.cells.eq(c.cells),
+            cell.total.eq(acts.total),
+            cell.shift.eq(near.shift),
+            acts.scan_other.eq(c.cells.recur),
+            acts.scan_blank.eq(c.cells.blank),
+            acts.write_unit.eq(c.cells.kind != CellKind.NONE),
+            acts.unit.eq(cell.output),
+        ]
+        return cell.saturated
 
     def _connect_host(self, m: Module, pointers: PtrRead, spmat: SpmatRead, acts: ActRw) -> None:
         """Let host commands write the memories, and read activations."""
