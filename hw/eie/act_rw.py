@@ -165,11 +165,62 @@ class ActRw(wiring.Component):
         row = p.act_addr_bits
         load_file = self.load_row[row : row + p.file_bits]
         host_file = Signal(p.file_bits)
-        words = []
         scanned_file = self.source
         if p.cells:
             other = self.destination if p.streams else ~self.source
             scanned_file = Mux(self.scan_other, other, self.source)
+        words = self._add_files(m, scanned_file, load_file)
+        m.d.sync += host_file.eq(load_file)
+        m.d.comb += self.host_data.eq(_of_file(host_file, words))
+        if p.streams:
+            m.d.comb += self.out_data.eq(_of_file(self.rows.out_file, words))
+
+        scanned = _of_file(scanned_file, words)
+        if p.cells:
+            scanned = Mux(self.scan_blank, 0, scanned)
+        if p.delta:
+            scanned = self._changed(m, scanned)
+        with m.If(self.scan_take):
+            # Not > 0: inputs of a first layer are signed.
+            m.d.sync += [self.candidate.eq(scanned), self.pending.eq(scanned != 0)]
+        with m.Elif(self.grant):
+            m.d.sync += self.pending.eq(0)
+
+        m.submodules.bias = biases = sram(signed(p.acc_bits), p.num_biases, "bias", Ports.SHARED)
+        bias, bias_load = biases.read_port(), biases.write_port()
+        total = Signal(signed(p.acc_bits), reset_less=True)
+        adds = Signal()
+        drained = Signal(signed(p.acc_bits))
+        m.d.sync += adds.eq(self.bias_read)
+        # Not on FPGAs: on the smallest, the gates that hold it take a fiftieth of all LUTs.
+        held = self.acc if has_multipliers(platform) else self.acc & adds.replicate(p.acc_bits)
+        m.d.comb += [
+            drained.eq(held),
+            bias.en.eq(self.bias_read),
+            bias.addr.eq(self.bias_row),
+            bias_load.en.eq(self.load_bias),
+            bias_load.addr.eq(self.load_row[: p.bias_addr_bits]),
+            bias_load.data.eq(self.load_data[: p.acc_bits]),
+        ]
+        before = self._kept(m, bias.data, total) if p.delta else bias.data
+        m.d.sync += total.eq(add(m, drained, before, p.acc_bits, platform=platform))
+        output = requantize(m, total, self.shift, self.activation, p.act_bits, platform=platform)
+        if p.cells:
+            m.d.comb += self.total.eq(total)
+            output = Mux(self.write_unit, self.unit, output)
+        m.d.comb += self.output_data.eq(output)
+        return m
+
+    def _add_files(self, m: Module, scanned_file: Value, load_file: Value) -> list[Value]:
+        """Add the files of activations; return the words that were read of each.
+
+        Parameters
+        ----------
+        scanned_file : number of the file that is scanned.
+        load_file : number of that which the host reads or writes.
+        """
+        p, row = self._p, self._p.act_addr_bits
+        words = list[Value]()
         # Of three files, one may be written by the stream while it is scanned.
         ports = Ports.READ_AND_WRITE if p.streams else Ports.SHARED
         for number in range(p.act_files):
@@ -212,46 +263,7 @@ class ActRw(wiring.Component):
                 write.data.eq(word),
             ]
             words.append(read.data)
-        m.d.sync += host_file.eq(load_file)
-        m.d.comb += self.host_data.eq(_of_file(host_file, words))
-        if p.streams:
-            m.d.comb += self.out_data.eq(_of_file(self.rows.out_file, words))
-
-        scanned = _of_file(scanned_file, words)
-        if p.cells:
-            scanned = Mux(self.scan_blank, 0, scanned)
-        if p.delta:
-            scanned = self._changed(m, scanned)
-        with m.If(self.scan_take):
-            # Not > 0: inputs of a first layer are signed.
-            m.d.sync += [self.candidate.eq(scanned), self.pending.eq(scanned != 0)]
-        with m.Elif(self.grant):
-            m.d.sync += self.pending.eq(0)
-
-        m.submodules.bias = biases = sram(signed(p.acc_bits), p.num_biases, "bias", Ports.SHARED)
-        bias, bias_load = biases.read_port(), biases.write_port()
-        total = Signal(signed(p.acc_bits), reset_less=True)
-        adds = Signal()
-        drained = Signal(signed(p.acc_bits))
-        m.d.sync += adds.eq(self.bias_read)
-        # Not on FPGAs: on the smallest, the gates that hold it take a fiftieth of all LUTs.
-        held = self.acc if has_multipliers(platform) else self.acc & adds.replicate(p.acc_bits)
-        m.d.comb += [
-            drained.eq(held),
-            bias.en.eq(self.bias_read),
-            bias.addr.eq(self.bias_row),
-            bias_load.en.eq(self.load_bias),
-            bias_load.addr.eq(self.load_row[: p.bias_addr_bits]),
-            bias_load.data.eq(self.load_data[: p.acc_bits]),
-        ]
-        before = self._kept(m, bias.data, total) if p.delta else bias.data
-        m.d.sync += total.eq(add(m, drained, before, p.acc_bits, platform=platform))
-        output = requantize(m, total, self.shift, self.activation, p.act_bits, platform=platform)
-        if p.cells:
-            m.d.comb += self.total.eq(total)
-            output = Mux(self.write_unit, self.unit, output)
-        m.d.comb += self.output_data.eq(output)
-        return m
+        return words
 
     def _changed(self, m: Module, scanned: Value) -> Value:
         """Add the delta unit; return the change of activation ``scanned``; if disabled, itself."""

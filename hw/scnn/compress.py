@@ -176,28 +176,13 @@ class Compress(wiring.Component):
         valid, ends : there are outputs in this cycle, and the last is its channel's last.
         store, entries : lanes that become entries, and these.
         """
-        p, lanes = self._p, self._lanes
-        word = Signal(act_word_layout(p))
+        p = self._p
+        held, word, gathered, total = self._gather(m, store, entries)
+        low, high = gathered[: len(gathered) // 2], gathered[len(gathered) // 2 :]
         waits = Signal()
         waiting = Signal.like(word, reset_less=True)
-        held = Signal(range(p.mult_i + 1))
-        places = [held + sum(store[:lane], start=Value.cast(0)) for lane in range(lanes + 1)]
-        width = Shape.cast(act_entry_layout(p)).width
-        gathered = Signal(width * 2 * p.mult_i)
-        for at in range(p.mult_i + lanes - 1):
-            parts = [
-                Mux(store[lane] & (places[lane] == at), entries[lane].as_value(), 0)
-                for lane in range(lanes)
-                if at < p.mult_i + lane
-            ]
-            if at < p.mult_i:
-                parts.append(word[at].as_value())
-            m.d.comb += gathered.word_select(at, width).eq(reduce(or_, parts))
-        low, high = gathered[: width * p.mult_i], gathered[width * p.mult_i :]
-        total = Signal(range(2 * p.mult_i + 1))
         full, first, second = Signal(), Signal(), Signal()
         m.d.comb += [
-            total.eq(places[lanes]),
             full.eq(total >= p.mult_i),
             first.eq(valid & (full | (ends & (total != 0)))),
             second.eq(valid & ends & (total > p.mult_i)),
@@ -249,3 +234,32 @@ class Compress(wiring.Component):
             m.d.sync += [held.eq(0), word.eq(0), count.eq(0), channel.eq(self.base)]
             with m.If(~self.append):
                 m.d.sync += [row.eq(self.word), begin.eq(self.word)]
+
+    def _gather(
+        self, m: Module, store: Signal, entries: data.View
+    ) -> tuple[Signal, data.View, Signal, Signal]:
+        """Put entries behind those of the word at hand; parameters are those of :meth:`_write`.
+
+        Returns
+        -------
+        Entries of the word at hand, and this word, which both are to be set; up to two words, of
+        it and what came; and the number of their entries.
+        """
+        p, lanes = self._p, self._lanes
+        word = Signal(act_word_layout(p))
+        held = Signal(range(p.mult_i + 1))
+        places = [held + sum(store[:lane], start=Value.cast(0)) for lane in range(lanes + 1)]
+        width = Shape.cast(act_entry_layout(p)).width
+        gathered = Signal(width * 2 * p.mult_i)
+        for at in range(p.mult_i + lanes - 1):
+            parts = [
+                Mux(store[lane] & (places[lane] == at), entries[lane].as_value(), 0)
+                for lane in range(lanes)
+                if at < p.mult_i + lane
+            ]
+            if at < p.mult_i:
+                parts.append(word[at].as_value())
+            m.d.comb += gathered.word_select(at, width).eq(reduce(or_, parts))
+        total = Signal(range(2 * p.mult_i + 1))
+        m.d.comb += total.eq(places[lanes])
+        return held, word, gathered, total

@@ -95,16 +95,8 @@ class PlaneLoad(wiring.Component):
         # The PE is done with, or none of the unit's.
         leaves = Signal()
         ends = self._walk(m, step, given, empty, count, pes, spread.channels)
+        spread.follow(m, pes, self.go, plane, self.spread)
         m.d.comb += [
-            pes.plane.eq(plane),
-            pes.start.eq(self.go),
-            spread.spread.eq(self.spread),
-            spread.most.eq(plane.channels),
-            spread.start.eq(self.go),
-            spread.step.eq(pes.step),
-            spread.ends_block.eq(pes.ends_block),
-            spread.ends_row.eq(pes.ends_row),
-            spread.ends_blocks.eq(pes.ends_blocks),
             self.busy.eq(state != _State.IDLE),
             self.i.ready.eq((state == _State.WALK) & given & advance),
             step.eq((state == _State.WALK) & (self.i.valid | ~given) & advance),

@@ -117,16 +117,8 @@ class PlaneRead(wiring.Component):
         # Of the answers that are still to be taken, which are words.
         m.submodules.kinds = kinds = Queue(unsigned(1), HOST_READS, head=True)
         held = Signal()
+        spread.follow(m, pes, self.go, plane, self.spread)
         m.d.comb += [
-            pes.plane.eq(plane),
-            pes.start.eq(self.go),
-            spread.spread.eq(self.spread),
-            spread.most.eq(plane.channels),
-            spread.start.eq(self.go),
-            spread.step.eq(pes.step),
-            spread.ends_block.eq(pes.ends_block),
-            spread.ends_row.eq(pes.ends_row),
-            spread.ends_blocks.eq(pes.ends_blocks),
             self.busy.eq((state != _State.IDLE) | held),
         ]
         self._ask(m, pes, spread.channels, kinds)

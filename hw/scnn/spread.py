@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from zeroskip.hw.scnn.formats import plane_spread_layout
 from zeroskip.hw.scnn.params import ScnnParams
+from zeroskip.hw.scnn.pe_walk import PeWalk
 
 __all__ = ["Spread"]
 
@@ -41,6 +42,26 @@ class Spread(wiring.Component):
             **{name: In(1) for name in ("start", "step", "ends_block", "ends_row", "ends_blocks")},
             "channels": Out(bits),
         })
+
+    def follow(self, m: Module, walk: PeWalk, go: Value, plane: Any, spread: Any) -> None:
+        """Let a walk through the PEs of a plane begin at ``go``, and follow it.
+
+        Parameters
+        ----------
+        walk : of which all inputs but ``step`` are connected.
+        plane, spread : stable; see :class:`.PeWalk` and *Members*.
+        """
+        m.d.comb += [
+            walk.plane.eq(plane),
+            walk.start.eq(go),
+            self.spread.eq(spread),
+            self.most.eq(plane.channels),
+            self.start.eq(go),
+            self.step.eq(walk.step),
+            self.ends_block.eq(walk.ends_block),
+            self.ends_row.eq(walk.ends_row),
+            self.ends_blocks.eq(walk.ends_blocks),
+        ]
 
     def elaborate(self, platform: object) -> Module:
         spread = self.spread

@@ -108,16 +108,8 @@ class TileRows(wiring.Component):
         shift = address_bits(self._lanes) if self._lanes > 1 else 0
         end = Signal(PLANE_BITS)
         there = Signal()
+        spread.follow(m, pes, self.go, plane, self.spread)
         m.d.comb += [
-            pes.plane.eq(plane),
-            pes.start.eq(self.go),
-            spread.spread.eq(self.spread),
-            spread.most.eq(plane.channels),
-            spread.start.eq(self.go),
-            spread.step.eq(pes.step),
-            spread.ends_block.eq(pes.ends_block),
-            spread.ends_row.eq(pes.ends_row),
-            spread.ends_blocks.eq(pes.ends_blocks),
             self.busy.eq(state != _State.IDLE),
             there.eq((columns != 0) & (y < pes.rows)),
             row.beat.eq(at >> shift),
@@ -167,19 +159,39 @@ class TileRows(wiring.Component):
         m.d.comb += pes.step.eq(next_pe)
         with m.If(next_pe):
             m.d.sync += state.eq(Mux(pes.last, _State.IDLE, _State.PE))
-            after = Signal(PLANE_BITS)
-            m.d.sync += pe_at.eq(after)
-            with m.If(pes.ends_blocks):
-                m.d.comb += after.eq(blocks_at + memory.block_row)
-                m.d.sync += [blocks_at.eq(after), row_at.eq(after), block_at.eq(after)]
-            with m.Elif(pes.ends_row):
-                m.d.comb += after.eq(row_at + memory.tile_y)
-                m.d.sync += [row_at.eq(after), block_at.eq(after)]
-            with m.Elif(pes.ends_block):
-                m.d.comb += after.eq(block_at + memory.block)
-                m.d.sync += block_at.eq(after)
-            with m.Else():
-                m.d.comb += after.eq(pe_at + memory.tile_x)
+            self._step_pe(m, pes, pe_at, row_at, block_at, blocks_at)
         with m.If(self.go):
             m.d.sync += [at.eq(memory.first) for at in (pe_at, row_at, block_at, blocks_at)]
         return m
+
+    def _step_pe(
+        self,
+        m: Module,
+        pes: PeWalk,
+        pe_at: Signal,
+        row_at: Signal,
+        block_at: Signal,
+        blocks_at: Signal,
+    ) -> None:
+        """Go on to the next PE's first value: to the right, or behind a row, a block or blocks.
+
+        Parameters
+        ----------
+        pes : the walk, which takes a step.
+        pe_at, row_at, block_at, blocks_at : first value of the PE at hand, of its row of PEs, of
+            its block and of its row of blocks.
+        """
+        memory = self.memory
+        after = Signal(PLANE_BITS)
+        m.d.sync += pe_at.eq(after)
+        with m.If(pes.ends_blocks):
+            m.d.comb += after.eq(blocks_at + memory.block_row)
+            m.d.sync += [blocks_at.eq(after), row_at.eq(after), block_at.eq(after)]
+        with m.Elif(pes.ends_row):
+            m.d.comb += after.eq(row_at + memory.tile_y)
+            m.d.sync += [row_at.eq(after), block_at.eq(after)]
+        with m.Elif(pes.ends_block):
+            m.d.comb += after.eq(block_at + memory.block)
+            m.d.sync += block_at.eq(after)
+        with m.Else():
+            m.d.comb += after.eq(pe_at + memory.tile_x)
