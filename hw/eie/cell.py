@@ -20,6 +20,33 @@ _STATE_SHIFT = 2 * VALUE_FRAC - ARGUMENT_FRAC
 _TO_VALUE = VALUE_FRAC - ARGUMENT_FRAC
 
 
+class _Slots:
+    """Which slot of a unit it is, and of what kind the unit is.
+
+    Parameters
+    ----------
+    m : module that gets the logic.
+    cells : see :class:`Cell`.
+    peepholes : the array has them.
+    """
+
+    def __init__(self, m: Module, cells: data.View, peepholes: bool) -> None:
+        self._peepholes = peepholes
+        self.is_lstm = Signal()
+        slots = max(SLOTS.values()) if peepholes else SLOTS[CellKind.LSTM]
+        self.at = [Signal(name=f"slot_{slot}") for slot in range(slots)]
+        self.is_peephole = cells.kind == CellKind.PEEPHOLE
+        m.d.comb += self.is_lstm.eq(
+            cells.kind != CellKind.GRU if peepholes else cells.kind == CellKind.LSTM
+        )
+        m.d.comb += [here.eq(cells.slot == slot) for slot, here in enumerate(self.at)]
+
+    def either(self, number: int, with_peepholes: int) -> Value:
+        """Return whether it is a slot, which is another one of a unit with peepholes."""
+        plain = self.at[number]
+        return Mux(self.is_peephole, self.at[with_peepholes], plain) if self._peepholes else plain
+
+
 class Cell(wiring.Component):
     """Element-wise work of LSTM and GRU (ESE's ElemMul and its functions, one set in each PE).
 
@@ -75,25 +102,43 @@ class Cell(wiring.Component):
         m.submodules.multiply = multiply = Multiply(GATE_BITS, GATE_BITS)
         m.submodules.state = states = sram(word, p.num_states, "state", Ports.SHARED)
         read, write = states.read_port(), states.write_port()
-        is_lstm = Signal()
-        slots = max(SLOTS.values()) if p.peepholes else SLOTS[CellKind.LSTM]
-        at = [Signal(name=f"slot_{slot}") for slot in range(slots)]
-        is_peephole = cells.kind == CellKind.PEEPHOLE
-        m.d.comb += is_lstm.eq(
-            cells.kind != CellKind.GRU if p.peepholes else cells.kind == CellKind.LSTM
-        )
-        m.d.comb += [here.eq(cells.slot == slot) for slot, here in enumerate(at)]
-
-        def slot(number: int, with_peepholes: int) -> Value:
-            """Return whether it is a slot, which is another one of a unit with peepholes."""
-            return Mux(is_peephole, at[with_peepholes], at[number]) if p.peepholes else at[number]
-
-        # An argument: of a sum in slots 2, 3, 4 and 0, of what was made of them in slot 1.
+        slots = _Slots(m, cells, p.peepholes)
         candidate = Signal(word, reset_less=True)
+        self._choose_argument(m, slots, table, multiply, candidate)
+        last = self._choose_factors(m, slots, table, multiply, candidate, read.data)
+        inner, outer = _add_products(m, slots, table, multiply, last)
+
+        hidden, clipped = Signal(word, reset_less=True), Signal(reset_less=True)
+        made = Signal(signed(len(inner) - _STATE_SHIFT))
+        m.d.comb += made.eq(inner >> _STATE_SHIFT)
+        with m.If(slots.either(0, 5)):
+            m.d.sync += [
+                candidate.eq(saturate(made, GATE_BITS)),
+                clipped.eq((made >> (GATE_BITS - 1)) != made[-1].replicate(2).as_signed()),
+            ]
+        with m.If(slots.either(2, 1)):
+            m.d.sync += hidden.eq(saturate(outer >> VALUE_FRAC, GATE_BITS))
+        m.d.comb += [
+            read.en.eq(cells.state_read),
+            read.addr.eq(cells.state_read_row),
+            write.en.eq(cells.state_write),
+            write.addr.eq(cells.state_write_row),
+            write.data.eq(Mux(slots.is_lstm, candidate, hidden)),
+            self.saturated.eq(cells.state_write & slots.is_lstm & clipped),
+            self.output.eq(_narrowed(hidden, p.act_bits)),
+        ]
+        return m
+
+    def _choose_argument(
+        self, m: Module, slots: _Slots, table: Table, multiply: Multiply, candidate: Signal
+    ) -> None:
+        """Give the table an argument: in slots 2, 3, 4 and 0 of a sum, in slot 1 a candidate."""
+        p, word, at = self._p, signed(GATE_BITS), slots.at
+        is_lstm, is_peephole = slots.is_lstm, slots.is_peephole
         shifted = Signal(signed(p.acc_bits))
         twice = Signal(signed(max(p.acc_bits, 2 * GATE_BITS - ARGUMENT_FRAC) + 1))
         of_sum = Signal(word)
-        of_state = slot(1, 2)
+        of_state = slots.either(1, 2)
         is_sigmoid = at[2] | at[4] | (at[0] & is_lstm)
         m.d.comb += [shifted.eq(self.total >> self.shift), twice.eq(shifted)]
         if p.peepholes:
@@ -113,15 +158,29 @@ class Cell(wiring.Component):
             ),
         ]
 
-        # Factors. The last product of a unit comes when the next one's gates are there already.
+    def _choose_factors(
+        self,
+        m: Module,
+        slots: _Slots,
+        table: Table,
+        multiply: Multiply,
+        candidate: Signal,
+        state: Value,
+    ) -> Value:
+        """Give the multiplier its factors; return the value of the table that is kept longest.
+
+        The last product of a unit comes when the next one's gates are there already.
+        """
+        p, word, at = self._p, signed(GATE_BITS), slots.at
+        is_lstm, is_peephole = slots.is_lstm, slots.is_peephole
         first, gate, kept_gate, last = (
             Signal(word, reset_less=True, name=name)
             for name in ("first", "gate", "kept_gate", "last")
         )
         before = Signal(word)
         m.d.comb += [
-            before.eq(Mux(cells.begin, 0, read.data)),
-            multiply.a.eq(Mux(slot(2, 1), first, Mux(at[3], before, kept_gate))),
+            before.eq(Mux(self.cells.begin, 0, state)),
+            multiply.a.eq(Mux(slots.either(2, 1), first, Mux(at[3], before, kept_gate))),
             multiply.b.eq(table.value),
         ]
         # The gate of the output: of an LSTM it comes last, of a GRU it is the update gate.
@@ -135,60 +194,46 @@ class Cell(wiring.Component):
                     multiply.a.eq(self.total[:GATE_BITS].as_signed()),
                     multiply.b.eq(Mux(at[0], candidate, before)),
                 ]
-        with m.If(slot(1, 0)):
+        with m.If(slots.either(1, 0)):
             m.d.sync += first.eq(table.value)
         with m.If(takes_gate):
             m.d.sync += [gate.eq(table.value), kept_gate.eq(gate)]
         with m.If(at[0]):
             m.d.sync += last.eq(table.value)
+        return last
 
-        # Sums of products, with half a step.
-        product = multiply.product
-        kept, old, kept_old = (
-            Signal.like(product, reset_less=True, name=name) for name in ("kept", "old", "kept_old")
+
+def _add_products(
+    m: Module, slots: _Slots, table: Table, multiply: Multiply, last: Value
+) -> tuple[Signal, Signal]:
+    """Return sums of products with half a step: of a new state, or argument; and of an output."""
+    at, is_lstm = slots.at, slots.is_lstm
+    product = multiply.product
+    kept, old, kept_old = (
+        Signal.like(product, reset_less=True, name=name) for name in ("kept", "old", "kept_old")
+    )
+    with m.If(slots.either(3, 2)):
+        m.d.sync += kept.eq(product)
+    with m.If(at[4]):
+        m.d.sync += [old.eq(product), kept_old.eq(old)]
+    total_bits = signed(2 * GATE_BITS + _TO_VALUE + 1)
+    inner = Signal(total_bits, reset_less=True)
+    outer = Signal(total_bits, reset_less=True)
+    half_state, half_value = 1 << (_STATE_SHIFT - 1), 1 << (VALUE_FRAC - 1)
+    with m.If(at[4]):
+        m.d.sync += inner.eq(
+            Mux(
+                is_lstm,
+                _scaled(product, _TO_VALUE) + kept,
+                _scaled(table.value, _STATE_SHIFT) + _scaled(kept, _TO_VALUE),
+            )
+            + half_state
         )
-        with m.If(slot(3, 2)):
-            m.d.sync += kept.eq(product)
-        with m.If(at[4]):
-            m.d.sync += [old.eq(product), kept_old.eq(old)]
-        total_bits = signed(2 * GATE_BITS + _TO_VALUE + 1)
-        inner = Signal(total_bits, reset_less=True)
-        outer = Signal(total_bits, reset_less=True)
-        half_state, half_value = 1 << (_STATE_SHIFT - 1), 1 << (VALUE_FRAC - 1)
-        with m.If(at[4]):
-            m.d.sync += inner.eq(
-                Mux(
-                    is_lstm,
-                    _scaled(product, _TO_VALUE) + kept,
-                    _scaled(table.value, _STATE_SHIFT) + _scaled(kept, _TO_VALUE),
-                )
-                + half_state
-            )
-        with m.If(slot(1, 0)):
-            m.d.sync += outer.eq(
-                Mux(is_lstm, product, _scaled(last, VALUE_FRAC) + kept_old - product) + half_value
-            )
-
-        hidden, clipped = Signal(word, reset_less=True), Signal(reset_less=True)
-        made = Signal(signed(len(inner) - _STATE_SHIFT))
-        m.d.comb += made.eq(inner >> _STATE_SHIFT)
-        with m.If(slot(0, 5)):
-            m.d.sync += [
-                candidate.eq(saturate(made, GATE_BITS)),
-                clipped.eq((made >> (GATE_BITS - 1)) != made[-1].replicate(2).as_signed()),
-            ]
-        with m.If(slot(2, 1)):
-            m.d.sync += hidden.eq(saturate(outer >> VALUE_FRAC, GATE_BITS))
-        m.d.comb += [
-            read.en.eq(cells.state_read),
-            read.addr.eq(cells.state_read_row),
-            write.en.eq(cells.state_write),
-            write.addr.eq(cells.state_write_row),
-            write.data.eq(Mux(is_lstm, candidate, hidden)),
-            self.saturated.eq(cells.state_write & is_lstm & clipped),
-            self.output.eq(_narrowed(hidden, p.act_bits)),
-        ]
-        return m
+    with m.If(slots.either(1, 0)):
+        m.d.sync += outer.eq(
+            Mux(is_lstm, product, _scaled(last, VALUE_FRAC) + kept_old - product) + half_value
+        )
+    return inner, outer
 
 
 def _scaled(value: Value, bits: int) -> Value:
