@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from zeroskip.compiler.frontend import ops, plane_ops
 from zeroskip.compiler.frontend.moves import ZERO, Places, in_order
 from zeroskip.compiler.frontend.program import Node, Ref
-from zeroskip.compiler.frontend.values import Values, View, planes_of
-from zeroskip.compiler.frontend.windows import pad_conv, pad_pool, padded_sides, windows_of
+from zeroskip.compiler.frontend.values import Values, View
+from zeroskip.compiler.frontend.windows import pad_conv, pad_pool, windows_of
 from zeroskip.compiler.ir.graph import FloatAdd, FloatConcat, FloatPool
 
 __all__ = ["Layers"]
@@ -99,12 +99,11 @@ class Layers(Values):
     def _convolution(self, node: Node, value: str) -> View:
         weight = node.args.get("weight")
         owner = self._reader.owner(weight.name if isinstance(weight, Ref) else "", node)
-        view = self._values[value]
-        shape = planes_of(view.places.shape)
-        sides = shape and padded_sides(view.places.reshape(shape), self._draft.shapes[view.tensor])
+        shape, sides = self._padded(value)
         conv = None
         if shape and sides:
-            plain = plane_ops.convolution(node, owner, view.tensor, shape, self._reader.number)
+            source = self._values[value].tensor
+            plain = plane_ops.convolution(node, owner, source, shape, self._reader.number)
             conv = pad_conv(plain, sides) if any(sides) else plain
         if conv is None:
             tensor, shape = self._tensor(node, value)
@@ -112,12 +111,11 @@ class Layers(Values):
         return self._made(node, self._draft.add(conv))
 
     def _pool(self, node: Node, value: str) -> View:
-        view = self._values[value]
-        shape = planes_of(view.places.shape)
-        sides = shape and padded_sides(view.places.reshape(shape), self._draft.shapes[view.tensor])
+        shape, sides = self._padded(value)
         if shape and sides and any(sides):
-            plain = plane_ops.pool(node, view.tensor, shape)
-            clipped = self._draft.never_negative(view.tensor)
+            source = self._values[value].tensor
+            plain = plane_ops.pool(node, source, shape)
+            clipped = self._draft.never_negative(source)
             pool = pad_pool(plain, shape[1:], sides, never_negative=clipped)
             if pool is not None:
                 return self._made(node, self._draft.add(pool))

@@ -13,6 +13,7 @@ from zeroskip.compiler.frontend.hints import why_not_planes
 from zeroskip.compiler.frontend.moves import COPIES, MOVES, ZERO, Places, in_order
 from zeroskip.compiler.frontend.program import Node
 from zeroskip.compiler.frontend.traced import Reader
+from zeroskip.compiler.frontend.windows import padded_sides
 from zeroskip.compiler.ir.graph import INPUT, Shape
 
 __all__ = ["Values", "View", "axes_of", "planes_of"]
@@ -73,11 +74,7 @@ class Values:
                 "or (channels, length)",
             )
         own, places = self._draft.shapes[view.tensor], view.places.reshape(shape)
-        if np.array_equal(places.ravel(), in_order(own).ravel()) and (
-            shape == own or (view.tensor == INPUT and self._draft.reshape_input(shape))
-        ):
-            return view.tensor, shape
-        if self._reorder_input(view.tensor, places):
+        if self._as_planes(view.tensor, places):
             return view.tensor, shape
         mover = view.mover or node
         made = self._draft.select(mover.layer, view.tensor, places)
@@ -85,6 +82,34 @@ class Values:
             raise ops.node_error(mover, why_not_planes(mover, own, shape))
         self._values[value] = View(made, in_order(view.places.shape), mover)
         return made, shape
+
+    def _padded(self, value: str) -> tuple[Shape | None, tuple[int, int, int, int] | None]:
+        """Return the planes that a value is, and the zeros around those of its tensor.
+
+        See :func:`.padded_sides`. An input that was given other dimensions before its padding, as
+        lines of a vector, gets these.
+        """
+        view = self._values[value]
+        shape = planes_of(view.places.shape)
+        if shape is None:
+            return None, None
+        places = view.places.reshape(shape)
+        if view.tensor == INPUT and (places == ZERO).any() and (places != ZERO).any():
+            there = np.argwhere(places != ZERO)
+            box = tuple(map(slice, there.min(axis=0), there.max(axis=0) + 1))
+            if self._as_planes(INPUT, places[box]):
+                places = self._values[value].places.reshape(shape)
+        return shape, padded_sides(places, self._draft.shapes[view.tensor])
+
+    def _as_planes(self, tensor: str, places: Places) -> bool:
+        """Say whether a tensor is ``places`` (C, H, W), or an input that can be given so."""
+        own, shape = self._draft.shapes[tensor], planes_of(places.shape)
+        same = np.array_equal(places.ravel(), in_order(own).ravel())
+        if same and shape == own:
+            return True
+        if same and shape and tensor == INPUT and self._draft.reshape_input(shape):
+            return True
+        return self._reorder_input(tensor, places)
 
     def _reorder_input(self, tensor: str, places: Places) -> bool:
         """Let the input have its elements as ``places`` (C, H, W) has them, if that can be.

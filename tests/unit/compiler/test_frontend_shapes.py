@@ -66,6 +66,14 @@ PADDED: dict[str, Case] = {
         (2, 6, 6),
         "c c s",
     ),
+    "around lines of a vector": (
+        fun(
+            lambda m, x: m.c(functional.pad(x[:, None, :, None], (0, 0, 3, 5))),
+            c=box(1, 3, (4, 1), stride=2),
+        ),
+        (20,),
+        "c",
+    ),
     "same, even, dilated": (
         seq(box(2, 4, (4, 3), padding="same", dilation=(3, 2), groups=2)),
         (2, 6, 7),
@@ -418,6 +426,21 @@ def test_computes_what_torch_does(name: str, tmp_path: Path) -> None:
         assert node.name == network.output
         np.testing.assert_allclose(y, made, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(made.reshape(exact.shape), exact, rtol=1e-9, atol=1e-9)
+
+
+def test_padding_around_channels_that_were_last() -> None:
+    """The input is given in another order, and the convolution pads it, as of TensorFlow's."""
+    module = prepared(
+        fun(
+            lambda m, x: m.c(functional.pad(x.permute(0, 3, 1, 2), (1, 2, 1, 0))),
+            c=conv(2, 3, 3, stride=2),
+        )()
+    )
+    x = torch.randn(3, 5, 6, 2, dtype=torch.float64)
+    network = import_module(module, x)
+    assert (kinds(network), network.sample_axes) == ("c", (2, 0, 1))
+    made = forward(network, x.permute(0, 3, 1, 2).numpy())
+    np.testing.assert_allclose(made, module(x).detach().numpy(), rtol=1e-9, atol=1e-9)
 
 
 def test_zeros_of_a_cut_are_zeros() -> None:
