@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from operator import add
 from typing import NoReturn
 
 from zeroskip.base.errors import CompileError, ParameterError
@@ -32,17 +33,22 @@ MAX_RUNS = 1 << 16
 """Runs of one layer; each has files of its own, and the host loads each by itself."""
 
 
-def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) -> LayerPlan:
+def plan_layer(
+    conv: QuantConv, params: ScnnParams, act_density: float = 1.0, *, loads_beside: bool = False
+) -> LayerPlan:
     """Choose the mapping of a layer that has the array for itself.
 
-    Cycles count as estimated, and activations that the host loads a little. What the memories hold
-    is taken at its worst, with all activations non-zero: a plan is good for any input.
+    Cycles count as estimated, and so do those in which a host loads activations, see
+    :func:`.load_cycles`. What the memories hold is taken at its worst, with all activations
+    non-zero: a plan is good for any input.
 
     Parameters
     ----------
     conv : the layer.
     params : of the array.
     act_density : share of the inputs that are expected not to be 0.
+    loads_beside : activations are loaded while the array computes, so that the slower of both
+        counts, not their sum.
 
     Raises
     ------
@@ -50,29 +56,40 @@ def plan_layer(conv: QuantConv, params: ScnnParams, act_density: float = 1.0) ->
         If not even one output channel of one output fits the array, or if the layer must be cut
         into more than ``MAX_RUNS`` runs; what is too small is named.
     """
-    chosen = _choose(conv, params, act_density)
+    chosen = _choose(conv, params, act_density, loads_beside=loads_beside)
     if chosen is None:
         _refuse(conv, params)
     _check_runs(conv, chosen, params, act_density)
     return chosen
 
 
-def _choose(conv: QuantConv, params: ScnnParams, act_density: float) -> LayerPlan | None:
+def _choose(
+    conv: QuantConv, params: ScnnParams, act_density: float, *, loads_beside: bool = False
+) -> LayerPlan | None:
     """Choose the mapping in however many runs; None if there is none."""
     expected = Expected.of(conv, act_density)
-    best, loads = _clear_plans(conv, params, expected)
+    joined = max if loads_beside else add
+    best, loads = _clear_plans(conv, params, expected, joined)
     cycles = {plan: estimate(conv, plan, params, expected) for plan in best}
-    chosen = min(best, key=lambda plan: cycles[plan] + loads[plan], default=None)
+    chosen = min(best, key=lambda plan: joined(cycles[plan], loads[plan]), default=None)
     return None if chosen is None else replace(chosen, cycles=cycles[chosen])
 
 
 def _clear_plans(
-    conv: QuantConv, params: ScnnParams, expected: Expected
+    conv: QuantConv,
+    params: ScnnParams,
+    expected: Expected,
+    joined: Callable[[float, float], float],
 ) -> tuple[list[LayerPlan], dict[LayerPlan, float]]:
-    """Return the plans that seem fastest, and the cycles that the loads of each count."""
+    """Return the plans that seem fastest, and the cycles that the loads of each count.
+
+    ``joined``: what cycles and those of loads make together.
+    """
     every = _candidates(conv, params)
     loads = {plan: load_cycles(conv, plan, params) for plan in every}
-    found = {plan: more + rough(conv, plan, params, expected) for plan, more in loads.items()}
+    found = {
+        plan: joined(rough(conv, plan, params, expected), more) for plan, more in loads.items()
+    }
     best: list[LayerPlan] = []
     for plan in sorted(found, key=found.__getitem__):
         if keeps_clear(conv, plan, params):

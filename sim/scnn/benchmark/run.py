@@ -109,9 +109,10 @@ class LayerRtl:
 def compile_layer(layer: ConvLayer, params: ScnnParams) -> CompiledLayer:
     """Draw a layer's operands and lay it on an array.
 
+    Runs are counted, not what moves data: loads are taken to be hidden unless they take longer.
     The compiler makes runs for any input, so of as many channels as the RAMs hold if no activation
-    is 0. Here the input is known: where sums stay in the accumulators from run to run, a run
-    takes as many channels as the RAMs hold of it, as the paper's array does.
+    is 0. Here the input is known: where sums stay in the accumulators from run to run, a run takes
+    as many channels as the RAMs hold of it, as the paper's array does.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def compile_layer(layer: ConvLayer, params: ScnnParams) -> CompiledLayer:
     rng = np.random.default_rng(layer.out_channels)
     bias = rng.integers(-_MOST_BIAS, _MOST_BIAS, layer.out_channels)
     conv = conv_layer(layer, _OUTPUT, (INPUT,), bias)
-    plan = plan_layer(conv, params, layer.act_density)
+    plan = plan_layer(conv, params, layer.act_density, loads_beside=True)
     for parts in range(1, -(-layer.in_shape[0] // plan.c_step)):
         larger = replace(plan, c_step=-(-layer.in_shape[0] // parts))
         runs = layer_runs(conv, larger, params)

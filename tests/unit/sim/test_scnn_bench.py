@@ -135,7 +135,7 @@ def test_all_machines_are_counted_and_merged_layers_follow() -> None:
 def test_runs_take_the_channels_that_fit() -> None:
     layer = scnn_layers()["googlenet/5b/3x3_reduce"]
     one = compile_layer(layer, BENCH_PARAMS)
-    plan = plan_layer(one.conv, BENCH_PARAMS, layer.act_density)
+    plan = plan_layer(one.conv, BENCH_PARAMS, layer.act_density, loads_beside=True)
     assert len(one.runs) < len(layer_runs(one.conv, plan, BENCH_PARAMS))
     for load in (load for run in one.runs for load in run.loads):
         (channels,) = load.channels

@@ -156,6 +156,16 @@ def test_small_planes_get_small_blocks() -> None:
     assert products / (multipliers * plan.cycles) >= 0.4
 
 
+def test_loads_beside_computing_count_only_where_they_are_slower() -> None:
+    # VGG-16's conv3_2: cutting its plane loads little, cutting its channels computes less.
+    conv = _conv((256, 56, 56), 256, 3, padding=1, density=0.22)
+    added = plan_layer(conv, PAPER, 0.63)
+    beside = plan_layer(conv, PAPER, 0.63, loads_beside=True)
+    loads = {plan: cost.load_cycles(conv, plan, PAPER) for plan in (added, beside)}
+    assert loads[added] < loads[beside] < beside.cycles < 0.85 * added.cycles
+    assert added.cycles + loads[added] < beside.cycles + loads[beside]
+
+
 def test_neighbouring_channels_fall_into_different_banks() -> None:
     for kernel, size in ((1, 14), (3, 28), (5, 7), (1, 56)):
         conv = _conv((64, size, size), 64, kernel, padding=kernel // 2)
