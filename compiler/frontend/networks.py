@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _Made = TypeVar("_Made")
 
 __all__ = [
-    "import_file", "import_module", "import_onnx", "import_pieces", "import_program",
+    "import_file", "import_module", "import_pieces", "import_program",
 ]  # fmt: skip
 
 
@@ -61,23 +61,6 @@ def import_program(program: "ExportedProgram") -> FloatGraph:
     return lower(graph_of_program(program))
 
 
-def import_onnx(path: str | Path, sample_shape: Sequence[int] | None = None) -> FloatGraph:
-    """Read the network in an ONNX file, without torch; nothing in the file is run.
-
-    ``sample_shape`` is of an input without the batch, for sizes that the file leaves open.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged, no ONNX file, or of an opset that is too old.
-    CompileError
-        As for :func:`import_module`.
-    ToolError
-        If the package ``onnx`` is not installed.
-    """
-    return lower(read_onnx(path, sample_shape))
-
-
 def import_file(
     path: str | Path,
     sample_shape: Sequence[int] | None = None,
@@ -87,9 +70,18 @@ def import_file(
 
     Of Keras, that is ``.keras`` or ``.h5``; of Caffe ``.caffemodel``, ``.net`` or ``.prototxt``,
     and the other one beside it; a ``.zsk`` file must carry its graph. Nothing in a file is run or
-    unpickled. ``sample_shape`` and errors are as for :func:`import_onnx`. ``output_name`` is the
-    tensor that the network gives, an output of the file's or any before; unless given, all its
-    outputs, side by side.
+    unpickled. ``sample_shape`` is of an input without the batch, for sizes that the file leaves
+    open. ``output_name`` is the tensor that the network gives, an output of the file's or any
+    before; unless given, all its outputs, side by side.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, of another kind, or of an opset that is too old.
+    CompileError
+        As for :func:`import_module`.
+    ToolError
+        If a package that reads such files is not installed.
     """
     if Path(path).suffix == ".zsk":
         return import_zsk(path, output_name=output_name)

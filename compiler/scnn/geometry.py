@@ -1,6 +1,5 @@
 """Lay a region of a convolution on a block of PEs: taps, halos, accumulators."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -13,7 +12,6 @@ __all__ = [
     "cut",
     "cut_axis",
     "kernel_pieces",
-    "least_tile",
     "phase_taps",
     "reach",
     "sample_regions",
@@ -198,9 +196,10 @@ def axis_needs(
 
     Returns
     -------
-    The fewest outputs of a PE, see :func:`least_tile`; the outputs before and after them that its
-    inputs reach; and the most inputs of a phase. A PE that has no neighbours holds what its outputs
-    need, however many inputs these are: all that is no output is behind them.
+    The fewest outputs of a PE, which must hold its outputs and its inputs, and which only its next
+    neighbours may reach; the outputs before and after them that its inputs reach; and the most
+    inputs of a phase. A PE that has no neighbours holds what its outputs need, however many inputs
+    these are: all that is no output is behind them.
     """
     least, before, after, most = 1, 0, 0, 0
     for first in range(0, kernel, step):
@@ -216,40 +215,6 @@ def axis_needs(
             least = max(least, count if pes == 1 else _least(count, kept, stride, pes, around))
             before, after, most = max(before, around[0]), max(after, behind), max(most, held)
     return least, before, after, most
-
-
-def least_tile(
-    conv: QuantConv, regions: Sequence[Region], block: tuple[int, int]
-) -> tuple[int, int]:
-    """Find the fewest outputs (rows, columns) of a PE with which a block holds each region.
-
-    A PE must hold its outputs and its inputs, and only its next neighbours may reach it.
-
-    Parameters
-    ----------
-    conv : the layer.
-    regions : of its plane.
-    block : PEs down and across.
-    """
-    found: list[int] = []
-    for axis in (0, 1):
-        kernel, stride = conv.weight.shape[2 + axis], conv.stride[axis]
-        found.append(
-            max([
-                1,
-                *(
-                    _least(
-                        (region.height, region.width)[axis],
-                        (region.in_height, region.in_width)[axis],
-                        stride,
-                        block[axis],
-                        reach(kernel, stride, region.padding[axis]),
-                    )
-                    for region in regions
-                ),
-            ])
-        )
-    return found[0], found[1]
 
 
 def _least(outputs: int, inputs: int, stride: int, pes: int, around: tuple[int, int]) -> int:

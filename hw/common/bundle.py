@@ -10,7 +10,7 @@ from amaranth.lib import data, wiring
 
 from zeroskip.hw.common.emit import SRAM_VERILOG, emit_verilog
 
-__all__ = ["Port", "bundle", "constants", "port_table", "ports"]
+__all__ = ["Port", "bundle", "constants", "ports"]
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,6 @@ def ports(component: wiring.Component) -> tuple[Port, ...]:
             )
         )
     return tuple(listed)
-
-
-def port_table(listed: Iterable[Port]) -> str:
-    """Write ports as a table in Markdown."""
-    lines = ["| port | direction | bits | fields |", "|---|---|---|---|"]
-    for port in listed:
-        fields = ", ".join(
-            f"`{name}` [{low + width - 1}:{low}]" for name, low, width in port.fields
-        )
-        lines.append(f"| `{port.name}` | {port.direction} | {port.width} | {fields} |")
-    return "\n".join(lines) + "\n"
 
 
 def constants(prefix: str, listed: Iterable[Port], enums: Iterable[type]) -> str:

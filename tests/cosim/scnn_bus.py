@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from tests.cosim.scnn_draw import draw_layer
+from tests.support.tiles import least_tile
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import INPUT, QuantConv, QuantGraph
 from zeroskip.compiler.scnn.collect import collect
 from zeroskip.compiler.scnn.fields import stored_fields
-from zeroskip.compiler.scnn.geometry import least_tile, whole_plane
+from zeroskip.compiler.scnn.geometry import whole_plane
 from zeroskip.compiler.scnn.mapping import Mapping, Room
 from zeroskip.compiler.scnn.passes import Encoder, Pass, Share
 from zeroskip.compiler.scnn.run import ActLoad, ActStore, Channels, ScnnRun, written_tile

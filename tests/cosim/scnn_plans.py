@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from tests.support.graphs import layer_regions
+from tests.support.tiles import least_tile
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.image.runs import only_changes
 from zeroskip.compiler.ir.graph import QuantConv
 from zeroskip.compiler.scnn.areas import area_layers, move_runs
 from zeroskip.compiler.scnn.clear import keeps_clear
-from zeroskip.compiler.scnn.geometry import least_tile
 from zeroskip.compiler.scnn.layer import LayerPlan, input_channels, layer_runs
 from zeroskip.compiler.scnn.mapping import Mapping, Room
 from zeroskip.compiler.scnn.run import ScnnRun

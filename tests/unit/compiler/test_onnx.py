@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.errors import CompileError, InputError
 from zeroskip.compiler.api import compile_file
-from zeroskip.compiler.frontend.networks import import_file, import_onnx, import_pieces
+from zeroskip.compiler.frontend.networks import import_file, import_pieces
 from zeroskip.compiler.ir.compute import run_nodes, shapes
 from zeroskip.compiler.ir.graph import INPUT, FloatGraph, FloatLinear
 
@@ -76,7 +76,7 @@ def check(net: Net, output: str, folder: Path, *, rank: int = 2) -> FloatGraph:
     from onnx.reference import ReferenceEvaluator
 
     path = net.save(folder, output, rank)
-    network = import_onnx(path)
+    network = import_file(path)
     sizes = [size if isinstance(size, int) else 1 for size in net.shape]
     x = net.rng.normal(size=(3, *sizes[1:]))
     session = ReferenceEvaluator(onnx.load(path))
@@ -226,7 +226,7 @@ def test_opsets(opset: int, tmp_path: Path) -> None:
     network = check(net, bn_conv(net), tmp_path)
     net.opset = opset
     x = net.rng.normal(size=(3, *network.input_shape))
-    other = import_onnx(net.save(tmp_path, net.nodes[-1].output[0]))
+    other = import_file(net.save(tmp_path, net.nodes[-1].output[0]))
     np.testing.assert_array_equal(computed(other, x), computed(network, x))
 
 
@@ -270,7 +270,7 @@ def test_padding_on_one_side_of_windows(
     """What is beyond the plane counts for nothing; onnx's own operators have that wrong."""
     net = Net("N", 2, size, size)
     made = net.add(kind, "x", kernel_shape=[kernel] * 2, strides=[step] * 2, pads=pads)
-    network = import_onnx(net.save(tmp_path, made, 4))
+    network = import_file(net.save(tmp_path, made, 4))
     x = net.rng.normal(size=(3, 2, size, size))
     sides = (0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])
     windows = sliding_window_view(
@@ -292,7 +292,7 @@ def test_what_is_left_out_at_the_end_with_a_note(kind: str, why: str, tmp_path: 
     net = Net("N", 5)
     scores = net.add("Gemm", "x", net.weight("w", 4, 5), transB=1)
     path = net.save(tmp_path, net.add(kind, scores, name="prob"))
-    network = import_onnx(path)
+    network = import_file(path)
     assert [type(node).__name__ for node in network.nodes] == ["FloatLinear"]
     assert network.notes == (f"{kind} 'prob' at the end is left out: {why}",)
     image = compile_file(path, net.rng.normal(size=(8, 5)), share=True)
@@ -323,7 +323,7 @@ def test_quantizers_of_qonnx(tmp_path: Path) -> None:
     a = net.add("Gemm", quantizer(net, "x", 8, 0.01), w1, transB=1)
     a = net.add("Gemm", quantizer(net, a, 4, 0.125, signed=0), w2, transB=1)
     path = net.save(tmp_path, net.add("Gemm", quantizer(net, a, 8, 0.1, signed=0), w3, transB=1))
-    network = import_onnx(path)
+    network = import_file(path)
     x = net.rng.normal(size=(9, 5))
     scale = np.array([[0.25], [0.5]] * 3)
     first = np.clip(np.round(net.constants["w1"] / scale), -3, 3) * scale
@@ -344,7 +344,7 @@ def test_pairs_of_quantizers_are_ranges(limited: bool, tmp_path: Path) -> None:
     if limited:
         a = net.add("Clip", a, net.const("low", -8, np.int8), net.const("high", 7, np.int8))
     a = net.add("DequantizeLinear", a, *numbers)
-    network = import_onnx(net.save(tmp_path, net.add("Gemm", a, net.weight("v", 3, 4), transB=1)))
+    network = import_file(net.save(tmp_path, net.add("Gemm", a, net.weight("v", 3, 4), transB=1)))
     x = net.rng.normal(size=(9, 5))
     y = x @ net.constants["w"].T
     y = np.clip(y, -0.4, 0.35) if limited else np.maximum(y, 0)
@@ -358,7 +358,7 @@ def test_layers_have_the_names_of_modules(tmp_path: Path) -> None:
     a = net.add("Conv", "x", net.weight("onnx::Conv_7", 3, 2, 3, 3), name="/layer1/layer1.0/c/Conv")
     a = net.add("Relu", a, name="/layer1/layer1.0/relu/Relu")
     a = net.add("Conv", a, net.weight("head.weight", 2, 3, 1, 1), name="/head/Conv")
-    network = import_onnx(net.save(tmp_path, a, 4))
+    network = import_file(net.save(tmp_path, a, 4))
     assert [node.name for node in network.nodes] == ["layer1.0.c", "head"]
     assert INPUT in network.nodes[0].inputs
 
@@ -382,12 +382,12 @@ def test_external_data_and_functions(tmp_path: Path) -> None:
     net = Net("N", 5)
     model = net.model(gemm_chain(net))
     onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, size_threshold=0)
-    assert len(import_onnx(tmp_path / "net.onnx").nodes) == 2
+    assert len(import_file(tmp_path / "net.onnx").nodes) == 2
     for beside in tmp_path.iterdir():
         if beside.suffix != ".onnx":
             beside.unlink()
     with pytest.raises(InputError, match="a file of weights beside it is missing"):
-        import_onnx(tmp_path / "net.onnx")
+        import_file(tmp_path / "net.onnx")
 
 
 REFUSED: dict[str, tuple[Callable[[Net], str], str]] = {
@@ -449,7 +449,7 @@ def test_what_no_array_computes_is_named(case: str, tmp_path: Path) -> None:
     net = Net("N", 2, 6, 6, opset=18)
     path = net.save(tmp_path, build(net), 4)
     with pytest.raises(CompileError, match=why):
-        import_onnx(path)
+        import_file(path)
 
 
 def test_what_is_refused_alike_is_said_once(tmp_path: Path) -> None:
@@ -467,24 +467,24 @@ def test_what_is_refused_alike_is_said_once(tmp_path: Path) -> None:
 def test_bad_files(tmp_path: Path) -> None:
     path = tmp_path / "bad.onnx"
     with pytest.raises(InputError, match="does not exist"):
-        import_onnx(path)
+        import_file(path)
     for contents in (b"", b"not a model", bytes(range(256)) * 8):
         path.write_bytes(contents)
         with pytest.raises(InputError, match="no ONNX"):
-            import_onnx(path)
+            import_file(path)
     net = Net("N", 5)
     whole = net.save(tmp_path, gemm_chain(net)).read_bytes()
     for cut in range(1, len(whole), 37):
         path.write_bytes(whole[:cut])
         with pytest.raises((InputError, CompileError)):
-            import_onnx(path)
+            import_file(path)
 
 
 def test_old_opsets_and_free_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Dropout had its ratio as an attribute before opset 12."""
     net = Net("N", 5, opset=9)
     net.add("Dropout", net.add("MatMul", "x", net.weight("w", 5, 3)), ratio=0.5)
-    (layer,) = import_onnx(net.save(tmp_path, "t1")).nodes
+    (layer,) = import_file(net.save(tmp_path, "t1")).nodes
     assert isinstance(layer, FloatLinear)
     np.testing.assert_array_equal(layer.weight, net.constants["w"].T)
 
@@ -493,15 +493,15 @@ def test_old_opsets_and_free_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(onnx.version_converter, "convert_version", fails)
     with pytest.raises(InputError, match="opset 9, which the package onnx cannot convert to 11"):
-        import_onnx(tmp_path / "net.onnx")
+        import_file(tmp_path / "net.onnx")
     net = Net("N", 3, "H", "W")
     net.add("Relu", "x")
     path = net.save(tmp_path, "t0", 4)
     with pytest.raises(CompileError, match=r"shape \(N, 3, H, W\), of which only.*--shape"):
-        import_onnx(path)
+        import_file(path)
     with pytest.raises(CompileError, match=r"samples of shape \(1, 4, 5\) are none of it"):
-        import_onnx(path, (1, 4, 5))
-    assert import_onnx(path, (3, 4, 5)).input_shape == (3, 4, 5)
+        import_file(path, (1, 4, 5))
+    assert import_file(path, (3, 4, 5)).input_shape == (3, 4, 5)
 
 
 def test_constants_that_would_be_huge_are_not_made(tmp_path: Path) -> None:
@@ -510,7 +510,7 @@ def test_constants_that_would_be_huge_are_not_made(tmp_path: Path) -> None:
     cast = net.add("ReduceSum", big)
     net.add("Add", "x", cast, out="y")
     with pytest.raises(CompileError, match="ConstantOfShape"):
-        import_onnx(net.save(tmp_path, "y"))
+        import_file(net.save(tmp_path, "y"))
 
 
 def test_one_of_several_outputs(tmp_path: Path) -> None:
@@ -524,7 +524,7 @@ def test_one_of_several_outputs(tmp_path: Path) -> None:
     path, x = tmp_path / "net.onnx", np.random.default_rng(2).normal(size=(3, 6))
     onnx.save(model, path)
     with pytest.raises(CompileError, match=r"\(Erf.* --output-name takes one of its outputs alone"):
-        import_onnx(path)
+        import_file(path)
     products = x @ net.constants["w"]
     made = computed(import_file(path, None, "a"), x).reshape(3, 4)
     np.testing.assert_allclose(made, np.maximum(products, 0), atol=1e-6)

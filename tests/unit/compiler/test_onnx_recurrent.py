@@ -13,7 +13,7 @@ from torch import nn
 import zeroskip as zs
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.compress.module import read_model
-from zeroskip.compiler.frontend.networks import import_onnx
+from zeroskip.compiler.frontend.networks import import_file
 from zeroskip.compiler.ir.compute import run_nodes
 from zeroskip.compiler.ir.graph import FloatCell
 
@@ -88,7 +88,7 @@ def test_recurrent_layers(kind: str, direction: str, read: str, tmp_path: Path) 
     torch.manual_seed(5)
     both = direction == "bidirectional"
     layer = getattr(nn, kind)(C, H, batch_first=True, bidirectional=both)
-    graph = import_onnx(save(tmp_path / "net.onnx", layer, direction, read))
+    graph = import_file(save(tmp_path / "net.onnx", layer, direction, read))
     x = torch.as_tensor(X)
     with torch.no_grad():
         y, states = layer(x.flip(1) if direction == "reverse" else x)
@@ -113,7 +113,7 @@ def test_peepholes(tmp_path: Path) -> None:
     evaluator: Any = ReferenceEvaluator(onnx.load(path))
     expected = np.concatenate([evaluator.run(None, {"x": x[None]})[0] for x in X])
     image = zs.compile_file(path, X)
-    graph = import_onnx(path)
+    graph = import_file(path)
     values = run_nodes(graph, X.reshape(2 * T, C, 1, 1).astype(np.float64))
     made = next(y for node, y in values if node.name == graph.output).reshape(2, T, -1)
     assert np.abs(made - expected).max() < 1e-6
@@ -163,7 +163,7 @@ def exported(path: Path, model: nn.Module, steps: int) -> Path:
 @pytest.mark.parametrize("steps", [T, 1])
 def test_cells_step_by_step(steps: int, tmp_path: Path) -> None:
     model = Cells()
-    graph = import_onnx(exported(tmp_path / "net.onnx", model, steps))
+    graph = import_file(exported(tmp_path / "net.onnx", model, steps))
     assert [(node.name, type(node).__name__) for node in graph.nodes] == [
         ("one", "FloatCell"), ("two", "FloatCell"), ("fc", "FloatLinear"),
     ]  # fmt: skip
@@ -188,7 +188,7 @@ def test_cells_of_a_folded_first_step(tmp_path: Path) -> None:
         folded = numpy_helper.from_array(cell.bias_hh.detach().numpy()[None], node.output[0])
         saved.graph.initializer.append(folded)
     onnx.save(saved, tmp_path / "folded.onnx")
-    graph, whole = (import_onnx(tmp_path / name) for name in ("folded.onnx", "net.onnx"))
+    graph, whole = (import_file(tmp_path / name) for name in ("folded.onnx", "net.onnx"))
     for node, other in zip(graph.nodes[:2], whole.nodes[:2], strict=True):
         assert isinstance(node, FloatCell)
         assert isinstance(other, FloatCell)
@@ -198,7 +198,7 @@ def test_cells_of_a_folded_first_step(tmp_path: Path) -> None:
     folded.CopyFrom(numpy_helper.from_array(np.ones((1, 4 * H), np.float32), folded.name))
     onnx.save(saved, tmp_path / "other.onnx")
     with pytest.raises(CompileError, match=r"in module 'one'.*: its initial state is not zeros"):
-        import_onnx(tmp_path / "other.onnx")
+        import_file(tmp_path / "other.onnx")
 
 
 def test_functions_that_are_of_no_cell(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_functions_that_are_of_no_cell(tmp_path: Path) -> None:
             return torch.sigmoid(x[:, 0]) * torch.tanh(x[:, 1])
 
     with pytest.raises(CompileError, match=r"'/Sigmoid' .*: only within LSTM and GRU"):
-        import_onnx(exported(tmp_path / "net.onnx", Other(), T))
+        import_file(exported(tmp_path / "net.onnx", Other(), T))
 
 
 @pytest.mark.parametrize(
@@ -223,4 +223,4 @@ def test_what_is_refused(kind: str, given: dict[str, Any], why: str, tmp_path: P
     layer = getattr(nn, kind)(C, H, batch_first=True)
     path = save(tmp_path / "net.onnx", layer, "forward", "final", **given)
     with pytest.raises(CompileError, match=rf"'/rnn/of' \({kind}.*: {why}"):
-        import_onnx(path)
+        import_file(path)

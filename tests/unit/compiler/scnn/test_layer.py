@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from tests.support.graphs import layer_regions
 from tests.support.tiers import simulated
+from tests.support.tiles import least_tile
 from zeroskip.compiler.ir.graph import QuantConv
-from zeroskip.compiler.scnn.geometry import kernel_pieces, least_tile
+from zeroskip.compiler.scnn.geometry import kernel_pieces
 from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
 from zeroskip.compiler.scnn.mapping import Mapping, Room
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams

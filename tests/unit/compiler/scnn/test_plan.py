@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from tests.support.graphs import layer_regions
 from tests.support.tiers import examples
+from tests.support.tiles import least_tile
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.api import compile_quantized
 from zeroskip.compiler.ir.graph import QuantConv, QuantGraph
 from zeroskip.compiler.scnn import cost, geometry
 from zeroskip.compiler.scnn.clear import keeps_clear
 from zeroskip.compiler.scnn.cost import Expected, count_runs
-from zeroskip.compiler.scnn.geometry import cut_axis, least_tile
+from zeroskip.compiler.scnn.geometry import cut_axis
 from zeroskip.compiler.scnn.layer import LayerPlan, layer_runs
 from zeroskip.compiler.scnn.mapping import Mapping
 from zeroskip.compiler.scnn.plan import MAX_RUNS, pass_plans, plan_layer
