@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.flow.synth.report import digest, models_digest
 from zeroskip.sim.machine import machine
 from zeroskip.sim.rtl.build import build_design
+from zeroskip.sim.verify import VerifyResult
 
-__all__ = ["build_gates", "check_size", "passed_gates", "recorded"]
+__all__ = ["build_gates", "check_size", "passed_gates", "record_check"]
 
 # Verilator takes a vector for one signal: where a gate reads bit 0 of it and drives bit 1, it warns
 # of a loop that is none.
@@ -79,8 +80,23 @@ def build_gates(
     return program
 
 
-def recorded(report: Mapping[str, Any], netlists: Mapping[str, Netlist]) -> Mapping[str, Any]:
-    """Complete the report on ``netlists``, and remember that they passed, if they did."""
+def record_check(
+    compared: Iterable[tuple[int, VerifyResult]], netlists: Mapping[str, Netlist]
+) -> Mapping[str, Any]:
+    """Return the report on ``netlists``, and remember that they passed, if they did.
+
+    Parameters
+    ----------
+    compared : for each network, how many inputs were run, and what a comparison found.
+    netlists : that were run.
+    """
+    report: dict[str, Any] = dict.fromkeys(("networks", "inputs", "words", "counters", "differ"), 0)
+    for inputs, result in compared:
+        report["networks"] += 1
+        report["inputs"] += inputs
+        report["words"] += result.words
+        report["counters"] += result.counters
+        report["differ"] += result.differ + result.cycles_differ
     passed = report["differ"] == 0 and report["words"] > 0
     digests = {netlist.top: digest(netlist) for netlist in netlists.values()}
     report = {**report, "netlists": digests, "models": models_digest(), "passed": passed}

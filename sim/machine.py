@@ -423,7 +423,7 @@ class Machine(ABC, Generic[PartT]):
         Returns
         -------
         How many ``networks`` and ``inputs`` were run, ``words`` and ``counters`` compared, how
-        many of them ``differ``; see :func:`.gates.recorded` for the rest.
+        many of them ``differ``; see :func:`.gates.record_check` for the rest.
 
         Raises
         ------

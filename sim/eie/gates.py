@@ -23,10 +23,10 @@ from zeroskip.hw.eie.params import EieParams
 from zeroskip.hw.eie.pe import Pe
 from zeroskip.sim.eie.rtl import EIE_DRIVER
 from zeroskip.sim.eie.rtl_image import image_job, image_result
-from zeroskip.sim.gates import build_gates, recorded
+from zeroskip.sim.gates import build_gates, record_check
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run_planes
-from zeroskip.sim.verify import compare_raw
+from zeroskip.sim.verify import VerifyResult, compare_raw
 
 __all__ = ["check_gates", "draw_network"]
 
@@ -57,7 +57,16 @@ def check_gates(
     ToolError, SimulationError
         If a simulation cannot be built, or does not come to its end.
     """
-    report: dict[str, Any] = dict.fromkeys(("networks", "inputs", "words", "counters", "differ"), 0)
+    return record_check(_compare(params, netlists, networks, progress), netlists)
+
+
+def _compare(
+    params: EieParams,
+    netlists: Mapping[str, Netlist],
+    networks: int,
+    progress: Progress | None,
+) -> Iterator[tuple[int, VerifyResult]]:
+    """Give the inputs of each network, and what is found; see :func:`check_gates`."""
     for array, verilog in _arrays(params, netlists):
         drawn = [draw_network(array, seed) for seed in range(networks)]
         jobs = [image_job(image.part("eie"), inputs) for image, inputs in drawn]
@@ -66,13 +75,8 @@ def check_gates(
         done = run_jobs(EIE_DRIVER, array, jobs, host_load=True, program=program, progress=progress)
         for (image, inputs), raw in zip(drawn, done, strict=True):
             model = run_planes(image, inputs[:, :, None, None], "cycles")
-            result = compare_raw(image, model, image_result(image.part("eie"), raw))
-            report["networks"] += 1
-            report["inputs"] += len(inputs)
-            report["words"] += result.words
-            report["counters"] += result.counters
-            report["differ"] += result.differ + result.cycles_differ
-    return recorded(report, netlists)
+            result = image_result(image.part("eie"), raw)
+            yield len(inputs), compare_raw(image, model, result)
 
 
 def _arrays(

@@ -1,6 +1,7 @@
 """Run the netlist of an SCNN PE on the vectors that the RTL runs on, and compare every bit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,12 @@ from zeroskip.flow.synth.netlist import Netlist
 from zeroskip.hw.common.emit import emit_verilog
 from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.gates import build_gates, recorded
+from zeroskip.sim.gates import build_gates, record_check
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.run import run
 from zeroskip.sim.scnn.job import scnn_job, scnn_result
 from zeroskip.sim.scnn.rtl import SCNN_DRIVER
-from zeroskip.sim.verify import compare_raw
+from zeroskip.sim.verify import VerifyResult, compare_raw
 
 __all__ = ["check_gates"]
 
@@ -52,7 +53,13 @@ def check_gates(
         (PE_MODULE,),
         progress,
     )
-    report: dict[str, Any] = dict.fromkeys(("networks", "inputs", "words", "counters", "differ"), 0)
+    return record_check(_compare(params, program, networks, progress), netlists)
+
+
+def _compare(
+    params: ScnnParams, program: Path, networks: int, progress: Progress | None
+) -> Iterator[tuple[int, VerifyResult]]:
+    """Give the inputs of each network, and what is found; see :func:`check_gates`."""
     for seed in range(networks):
         rng = np.random.default_rng(seed)
         image = _draw(params, rng)
@@ -66,13 +73,7 @@ def check_gates(
         (raw,) = run_jobs(
             SCNN_DRIVER, params, [job], host_load=True, program=program, progress=progress
         )
-        result = compare_raw(image, model, scnn_result(part, raw))
-        report["networks"] += 1
-        report["inputs"] += len(x)
-        report["words"] += result.words
-        report["counters"] += result.counters
-        report["differ"] += result.differ + result.cycles_differ
-    return recorded(report, netlists)
+        yield len(x), compare_raw(image, model, scnn_result(part, raw))
 
 
 def _draw(p: ScnnParams, rng: np.random.Generator) -> Image:
