@@ -107,12 +107,12 @@ def place(
 
 
 def is_interleaved(placement: Placement) -> bool:
-    """Whether every element's position is its index."""
+    """Return whether every element's position is its index."""
     return all(np.array_equal(p, np.arange(len(p))) for p in placement)
 
 
 def local_rows(positions: NDArray[np.int64], params: EieParams) -> int:
-    """Rows of an activation file that the positions reach."""
+    """Count the rows of an activation file that the positions reach."""
     return int(positions.max()) // params.num_pes + 1
 
 

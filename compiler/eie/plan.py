@@ -119,7 +119,7 @@ class Planner:
         self._end_shared &= not full & {Memory.SPMAT, Memory.POINTERS}
 
     def _with_host(self, vector: int) -> bool:
-        """Whether a vector, 0 for the network's input, is too long for the activation files."""
+        """Tell if a vector, 0 for the network's input, is too long for the activation files."""
         return self._heights[vector] > self._p.num_acts
 
     def _room(self, window: Window, row: int) -> int:
@@ -150,7 +150,7 @@ class Planner:
         return full
 
     def _must_end(self, window: Window, row: int, count: int) -> bool:
-        """Whether a pass has to be in another segment, even if the memories had room."""
+        """Return whether a pass has to be in another segment, even if the memories had room."""
         p, draft = self._p, self._drafts[-1]
         if not draft.program:
             return False

@@ -99,7 +99,7 @@ class Node:
         return self.module or self.name
 
     def refs(self) -> list[str]:
-        """Names of all values that the arguments refer to, in order."""
+        """Return the names of all values that the arguments refer to, in order."""
         found: list[str] = []
         todo = list(self.args.values())[::-1]
         while todo:

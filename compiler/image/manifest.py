@@ -30,7 +30,7 @@ SCHEMA = 8
 
 
 def zeroskip_version() -> str:
-    """Version of this program, or ``unknown`` where it runs without being installed."""
+    """Return the version of this program, or ``unknown`` where it runs without being installed."""
     try:
         return version("zeroskip")
     except PackageNotFoundError:

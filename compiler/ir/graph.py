@@ -692,7 +692,7 @@ class QuantGraph(_Samples, Generic[LayerT]):
         }
 
     def shape(self, tensor: str) -> Shape:
-        """Shape (C, H, W) of a tensor.
+        """Return the shape (C, H, W) of a tensor.
 
         Raises
         ------

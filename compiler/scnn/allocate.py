@@ -21,7 +21,7 @@ class Lifetime:
     last: int
 
     def meets(self, other: "Lifetime") -> bool:
-        """Whether both are live in some pass."""
+        """Return whether both are live in some pass."""
         return self.first <= other.last and other.first <= self.last
 
 

@@ -155,7 +155,7 @@ def candidates(
 
 
 def is_whole(conv: QuantConv, plan: LayerPlan) -> bool:
-    """Whether a run has all input and all output channels."""
+    """Return whether a run has all input and all output channels."""
     return plan.c_step == conv.in_shape[0] and plan.k_step == conv.out_shape[0]
 
 

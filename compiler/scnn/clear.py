@@ -16,7 +16,7 @@ __all__ = ["keeps_clear"]
 def keeps_clear(
     conv: QuantConv, plan: LayerPlan, params: ScnnParams, *, whole: bool = False
 ) -> bool:
-    """Whether a layer that looks at zeros sees only those that are in the plane, which must fit.
+    """Tell if a layer that looks at zeros sees only those that are in the plane, which must fit.
 
     A maximum of inputs that may be negative takes zeros as they are stored. All of the plane is
     then stored; but where tiles stick out of it, long runs store zeros that no one means.

@@ -184,7 +184,7 @@ def _clusters(count: int, together: Sequence[Sequence[int]]) -> tuple[tuple[int,
 
 
 def by_groups(conv: QuantConv) -> bool:
-    """Whether a layer has a pass for each group, so that all blocks read the same channels."""
+    """Tell if a layer has a pass for each group, so that all blocks read the same channels."""
     return 1 < conv.groups <= _MOST_GROUPS and not goes_along(conv)
 
 

@@ -94,19 +94,19 @@ class Mapping:
         return (self.kc - 1).bit_length()
 
     def width(self, params: ScnnParams) -> int:
-        """PEs of a block across."""
+        """Count the PEs of a block across."""
         return min(1 << self.block_x, params.pes_x)
 
     def height(self, params: ScnnParams) -> int:
-        """PEs of a block down."""
+        """Count the PEs of a block down."""
         return min(1 << self.block_y, params.pes_y)
 
     def blocks(self, params: ScnnParams) -> int:
-        """Blocks of PEs, and so streams in use, those at the grid's edges that lack PEs too."""
+        """Count the blocks of PEs, and so streams in use; those at the grid's edges lack PEs."""
         return -(-params.pes_x >> self.block_x) * -(-params.pes_y >> self.block_y)
 
     def streams(self, params: ScnnParams) -> tuple[int, ...]:
-        """Numbers of the streams whose blocks have all their PEs; only these get weights."""
+        """List the streams whose blocks have all their PEs; only these get weights."""
         across = -(-params.pes_x >> self.block_x)
         return tuple(
             y * across + x

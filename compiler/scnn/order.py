@@ -74,7 +74,7 @@ def _read_order(conv: QuantConv, known: Mapping[str, Order]) -> Order:
 
 
 def goes_along(conv: QuantConv) -> bool:
-    """Whether each output channel is made from the input channel of the same number."""
+    """Return whether each output channel is made from the input channel of the same number."""
     return conv.groups == conv.in_shape[0] == conv.out_shape[0]
 
 

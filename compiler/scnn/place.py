@@ -107,7 +107,7 @@ class Placed:
         )
 
     def place(self, tensor: int) -> Placement:
-        """Where a tensor lies."""
+        """Return where a tensor lies."""
         return self.places[self.holding.of_tensor[tensor]]
 
     def owners(self, tensor: int, params: ScnnParams) -> int:
@@ -250,7 +250,7 @@ class Placer:
         pieces: Sequence[Sequence[Piece]],
         cluster: int,
     ) -> bool:
-        """Whether a directory has entries for a cluster, and a RAM has rows for each tensor."""
+        """Tell if a directory has entries for a cluster, and a RAM has rows for each tensor."""
         p, owners = self._params, place.blocks(self._params)
         entries = 0
         for at in holding.clusters[cluster]:
@@ -433,7 +433,7 @@ class Placer:
         return Bound(compute, bus_words(conv, plan, p, density, tile, parts), weights)
 
     def _copies(self, holding: Holding, layer: int, place: Placement) -> bool:
-        """Whether all blocks get what a layer reads: it is loaded, and does not take much."""
+        """Tell if all blocks get what a layer reads: it is loaded, and does not take much."""
         p = self._params
         cluster = holding.clusters[holding.of_tensor[holding.reads[layer][0]]]
         some = [holding.tensors[at] for at in cluster]
@@ -523,7 +523,7 @@ class Placer:
 
 
 def needs_bus(conv: QuantConv, source: Placement, to: Placement, params: ScnnParams) -> bool:
-    """Whether PEs read channels that other PEs own."""
+    """Return whether PEs read channels that other PEs own."""
     if to.parts(source) != (1, 1):
         return True
     return source.blocks(params) > 1 and not goes_along(conv)

@@ -31,7 +31,7 @@ class Placement:
         return (params.pes_y // down[self.block_y]) * (params.pes_x // across[self.block_x])
 
     def reads(self, owner: "Placement", stride: Pair, params: ScnnParams) -> bool:
-        """Whether a layer of a stride, whose outputs lie here, can read a tensor of an owner."""
+        """Tell if a layer of a stride, whose outputs lie here, can read a tensor of an owner."""
         down = (self.block_y, self.tile_h), (owner.block_y, owner.tile_h)
         across = (self.block_x, self.tile_w), (owner.block_x, owner.tile_w)
         return (

@@ -114,7 +114,7 @@ def _candidates(conv: QuantConv, params: ScnnParams) -> Iterator[LayerPlan]:
 
 
 def _has_plan(conv: QuantConv, params: ScnnParams) -> bool:
-    """Whether there is any mapping."""
+    """Return whether there is any mapping."""
     return any(keeps_clear(conv, plan, params) for plan in _candidates(conv, params))
 
 

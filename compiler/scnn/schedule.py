@@ -263,7 +263,7 @@ def _lives(placed: Placed, order: Sequence[_Step]) -> Lives:
 
 
 def _tables_hold(graph: QuantGraph, placed: Placed, params: ScnnParams) -> bool:
-    """Whether the tables of taps, biases and codebooks hold what all passes need."""
+    """Return whether the tables of taps, biases and codebooks hold what all passes need."""
     taps: dict[tuple[object, ...], int] = {}
     books: set[bytes] = set()
     biases: dict[object, int] = {}
@@ -328,7 +328,7 @@ def _written(
     known: dict[tuple[int, int], int],
     number: int,
 ) -> bool:
-    """Whether all entries that the owners send have been written by then."""
+    """Return whether all entries that the owners send have been written by then."""
     holding = placed.holding
     cluster = holding.clusters[holding.of_tensor[holding.reads[step.layer][0]]]
     return all(

@@ -25,6 +25,9 @@ def command_list(
 ) -> Iterator[SystemCommand]:
     """Give the commands of a list, END included.
 
+    One function, longer than others: a case for each kind of move, and what waits is known of all
+    that went before.
+
     Rows come in while an array runs, and go out while it runs again. A run begins as soon as its
     rows begin to come in, unless words are loaded behind them, or they come from several places. Of
     an array that works in place nothing overlaps.

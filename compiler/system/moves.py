@@ -141,7 +141,7 @@ class RowTensor:
     packed: bool = False
 
     def row_bytes(self, port: SystemParams) -> int:
-        """Bytes that a row takes in memory."""
+        """Count the bytes that a row takes in memory."""
         return row_bytes(self.lanes * self.bits, port, packed=self.packed)
 
     def places(self, port: SystemParams) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ __all__ = ["Counters", "counter_addr_bits"]
 
 
 def counter_addr_bits(params: ArrayParams, classes: Collection[enum.IntEnum]) -> int:
-    """Width of a counter's address: the stall class in the low bits, then the descriptor."""
+    """Return the width of a counter's address: the stall class below, then the descriptor."""
     return params.descriptor_addr_bits + _class_bits(classes)
 
 

@@ -12,7 +12,7 @@ __all__ = ["DescriptorRead", "program_row_bits"]
 
 
 def program_row_bits(words: int, num_descriptors: int) -> int:
-    """Width of a row's number in a program memory."""
+    """Return the width of a row's number in a program memory."""
     return address_bits(words * num_descriptors)
 
 

@@ -12,7 +12,7 @@ __all__ = ["ArrayParams", "address_bits"]
 
 
 def address_bits(count: int) -> int:
-    """Bits that count ``count`` different values, at least 1: no signal is ever 0 bits wide."""
+    """Return how many bits count ``count`` values, at least 1: no signal is ever 0 bits wide."""
     return max(1, (count - 1).bit_length())
 
 

@@ -43,6 +43,7 @@ class Table(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the pipeline, stage by stage: longer than others, to be read in this order."""
         m = Module()
         ends = nodes()
         slopes = [after - before for before, after in pairwise(ends)]

@@ -115,6 +115,7 @@ class EieArray(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the parts and connect them: longer than other functions, but a list of wires."""
         p = self._p
         m = Module()
         m.submodules.ccu = ccu = Ccu(p)

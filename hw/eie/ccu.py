@@ -25,7 +25,7 @@ _READ_CYCLES = DESCRIPTOR_WORDS + 8
 
 
 def sweep_bits(p: EieParams) -> int:
-    """Width of the addresses that a clearing goes through.
+    """Return the width of the addresses that a clearing goes through.
 
     Those of accumulators and counters; and a clearing is not over before the program's first
     descriptor and codebook have been read. It does not wait for them, as after a reset they may be
@@ -101,6 +101,7 @@ class Ccu(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the parts and connect them: longer than other functions, but a list of wires."""
         p, c, layout = self._p, self.control, descriptor_layout(self._p)
         m = Module()
         m.submodules.run_control = runs = RunControl(

@@ -79,6 +79,7 @@ class CellDrain(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the unit: longer than other functions, as its registers are used all over it."""
         p, cells = self._p, self.cells
         m = Module()
         left = Signal(p.acc_addr_bits + 1)

@@ -28,7 +28,7 @@ class Phase(enum.Enum, shape=2):
 
 
 def control_layout(p: EieParams) -> data.StructLayout:
-    """Signals from the CCU to all PEs.
+    """Return the layout of signals from the CCU to all PEs.
 
     Fields
     ------
@@ -67,7 +67,7 @@ def control_layout(p: EieParams) -> data.StructLayout:
 
 
 def cells_layout(p: EieParams) -> data.StructLayout:
-    """Signals about cells, to all PEs.
+    """Return the layout of signals about cells, to all PEs.
 
     Fields
     ------
@@ -99,7 +99,7 @@ def cells_layout(p: EieParams) -> data.StructLayout:
 
 
 def rows_layout(p: EieParams) -> data.StructLayout:
-    """Signals about rows that stream in and out, to all PEs.
+    """Return the layout of signals about rows that stream in and out, to all PEs.
 
     Fields
     ------

@@ -53,7 +53,7 @@ def entry_layout(p: EieParams) -> data.StructLayout:
 
 
 def entry_shifts(p: EieParams) -> Mapping[str, int]:
-    """Bit offsets inside a Spmat word: ``code``, ``run`` of entry 0, and ``stride`` per entry."""
+    """Return bits in a Spmat word: ``code``, ``run`` of entry 0, and ``stride`` per entry."""
     layout = entry_layout(p)
     return {
         "code": layout["code"].offset,
@@ -152,7 +152,7 @@ def descriptor_layout(p: EieParams) -> data.StructLayout:
 
 
 def host_bits(p: EieParams) -> int:
-    """Width of the host port's data: 64, or a Spmat word if that is wider."""
+    """Return the width of the host port's data: 64, or a Spmat word if that is wider."""
     return max(64, p.word_bits)
 
 
@@ -172,7 +172,7 @@ def command_layout(p: EieParams) -> data.StructLayout:
 
 
 def readable_rows(p: EieParams) -> dict[Space, tuple[int, int]]:
-    """Rows that a host can read, and in how many files, by space; besides those of CONTROL."""
+    """Return how many rows a host can read, and in how many files, by space, without CONTROL."""
     rows = {Space.ACT: (p.num_acts, p.act_files)}
     if p.counters:
         rows[Space.COUNTER] = counter_row(p, p.num_descriptors, 0), 1
@@ -180,7 +180,7 @@ def readable_rows(p: EieParams) -> dict[Space, tuple[int, int]]:
 
 
 def load_bits(p: EieParams) -> dict[Space, int]:
-    """Width of a word of each memory that is loaded, by space."""
+    """Return the width of a word of each memory that is loaded, by space."""
     return {
         Space.PROGRAM: DESCRIPTOR_WORD_BITS,
         Space.CODEBOOK: p.weight_bits,
@@ -191,7 +191,7 @@ def load_bits(p: EieParams) -> dict[Space, int]:
 
 
 def sram_files(p: EieParams) -> dict[str, tuple[int, int]]:
-    """Names, depths and widths (bits) of the SRAMs of an array.
+    """Return names, depths and widths (bits) of the SRAMs of an array.
 
     The name is the file's path in an image, without suffix; PE memories stand under
     ``pe_<number>/``.

@@ -101,6 +101,7 @@ class Pe(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the parts and connect them: longer than other functions, but a list of wires."""
         p = self._p
         m = Module()
         c = self.control

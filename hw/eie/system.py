@@ -35,7 +35,7 @@ def eie_engine(p: EieParams) -> Engine:
 
 
 def _lane_bits(p: EieParams) -> int:
-    """Width of an activation in memory."""
+    """Return the width of an activation in memory."""
     return 8 * word_bytes(p.act_bits)
 
 

@@ -410,7 +410,7 @@ def descriptor_layout(p: ScnnParams) -> data.StructLayout:
 
 
 def host_bits(p: ScnnParams) -> int:
-    """Width of the host port's data: 64, or a row of activations if that is wider."""
+    """Return the width of the host port's data: 64, or a row of activations if that is wider."""
     return max(64, Shape.cast(act_word_layout(p)).width)
 
 
@@ -433,7 +433,7 @@ def counter_row(number: int, stall: int) -> int:
 
 
 def readable_rows(p: ScnnParams) -> dict[Space, tuple[int, int]]:
-    """Rows that a host can read, and of how many RAMs, by space; besides those of CONTROL."""
+    """Return how many rows a host can read, and of how many RAMs, by space, without CONTROL."""
     rows = {Space.ACT: (p.act_words, 1), Space.DIRECTORY: (p.num_channels, 1)}
     if p.counters:
         rows[Space.COUNTER] = counter_row(p.num_descriptors, 0), 1
@@ -441,7 +441,7 @@ def readable_rows(p: ScnnParams) -> dict[Space, tuple[int, int]]:
 
 
 def sram_files(p: ScnnParams) -> dict[str, tuple[int, int]]:
-    """Names, depths and widths (bits) of the SRAMs that an image loads.
+    """Return names, depths and widths (bits) of the SRAMs that an image loads.
 
     The name is the file's path in an image, without suffix. ``weights`` are in no SRAM, but stream
     in while a run is under way, and each run has as many beats as it needs.

@@ -84,6 +84,7 @@ class MultiplierArray(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the pipeline, stage by stage: longer than others, to be read in this order."""
         p = self._p
         m = Module()
         place, acts = self.acts.payload.place, self.acts.payload.acts

@@ -17,7 +17,7 @@ def value_shape(p: ScnnParams) -> Any:
 
 
 def product_signature(p: ScnnParams) -> wiring.Signature:
-    """Signals of a product: ``used`` (it must be added), its accumulator ``addr`` and ``value``."""
+    """Return signals of a product: ``used`` (to be added), accumulator ``addr`` and ``value``."""
     return wiring.Signature({
         "used": Out(1),
         "addr": Out(p.acc_addr_bits),
@@ -31,5 +31,5 @@ def addend_layout(p: ScnnParams) -> data.StructLayout:
 
 
 def head_signature(p: ScnnParams) -> wiring.Signature:
-    """Signals of a product that leaves its queue, if ``valid``: its ``addend`` and its ``set``."""
+    """Return signals of a product that leaves its queue, if ``valid``: ``addend`` and ``set``."""
     return wiring.Signature({"valid": Out(1), "set": Out(1), "addend": Out(addend_layout(p))})

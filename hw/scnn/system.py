@@ -92,6 +92,7 @@ class ScnnUnit(EngineUnit):
         super().__init__(params, scnn_engine(params, scnn_params), observed)
 
     def elaborate(self, platform: object) -> Module:
+        """Make the parts and connect them: longer than other functions, but a list of wires."""
         s, lanes, port = self._s, self._lanes, self.link
         m = Module()
         units = range(s.plane_units)

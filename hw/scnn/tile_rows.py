@@ -90,6 +90,7 @@ class TileRows(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the unit: longer than other functions, as its registers are used all over it."""
         p, plane, memory = self._p, self.plane, self.memory
         m = Module()
         m.submodules.pe_walk = pes = PeWalk(p, plane_phases_layout(p), self._unit)

@@ -66,6 +66,7 @@ class Unpack(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the unit: longer than other functions, as its registers are used all over it."""
         p, packing = self._p, Packing.of(self._p)
         unit, beat = packing.unit, packing.beat // packing.unit
         m = Module()

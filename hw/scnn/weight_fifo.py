@@ -13,7 +13,7 @@ __all__ = ["WeightFifo", "header_layout", "place_layout", "vector_number_bits"]
 
 
 def vector_number_bits(p: ScnnParams) -> int:
-    """Width of a weight vector's number, counted from the last flush, that wraps.
+    """Return the width of a weight vector's number, counted from the last flush, that wraps.
 
     The oldest vector that is needed may lie a full FIFO before the one that comes next, or (a
     block was dropped while its vectors were still arriving) up to a block behind it.

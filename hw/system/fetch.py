@@ -84,6 +84,7 @@ class Fetch(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the unit: longer than other functions, as its registers are used all over it."""
         p = self._p
         m = Module()
         m.submodules.queue = queue = Queue(fetched_layout(), DEPTH)

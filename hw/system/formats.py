@@ -148,12 +148,12 @@ def command_layout() -> data.StructLayout:
 
 
 def word_bytes(bits: int) -> int:
-    """Bytes that a word of ``bits`` takes in memory: the next power of two, at least 1."""
+    """Count the bytes of a word of ``bits`` in memory: the next power of two, at least 1."""
     return 1 << max(0, (bits - 1).bit_length() - 3)
 
 
 def row_bytes(bits: int, p: SystemParams, *, packed: bool = False) -> int:
-    """Bytes that a row of all lanes, ``bits`` wide, takes in memory: whole beats.
+    """Count the bytes of a row of all lanes, ``bits`` wide, in memory: whole beats.
 
     Of packed ones that are narrower than a beat, several lie in it, each in a power of two.
     """

@@ -78,15 +78,15 @@ class Engine:
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def row_beats(self, p: SystemParams) -> int:
-        """Beats that a row takes in memory."""
+        """Count the beats that a row takes in memory."""
         return row_bytes(self.row_bits, p) // p.beat_bytes
 
     def beat_rows(self, p: SystemParams) -> int:
-        """Packed rows that lie in a beat, at least 1."""
+        """Count the packed rows that lie in a beat, at least 1."""
         return max(1, p.beat_bytes // row_bytes(self.row_bits, p, packed=True))
 
     def word_shifts(self) -> dict[int, int]:
-        """Binary logarithm of the bytes that a word takes in memory, by space."""
+        """Return the binary logarithm of the bytes that a word takes in memory, by space."""
         return {
             space: word_bytes(memory.bits).bit_length() - 1
             for space, memory in self.memories.items()

@@ -127,6 +127,7 @@ class Load(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the unit: longer than other functions, as its registers are used all over it."""
         p = self._p
         m = Module()
         shape = job_layout(p)

@@ -137,5 +137,5 @@ class Registers(wiring.Component):
 
 
 def _checked(address: Value) -> Value:
-    """Bits of an address that are looked at, and one for all that are higher."""
+    """Return the bits of an address that are looked at, and one for all that are higher."""
     return Cat(address[: ADDRESS_BITS - 1], address[ADDRESS_BITS - 1 :].any())

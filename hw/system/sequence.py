@@ -189,6 +189,7 @@ class Sequence(wiring.Component):
         })
 
     def elaborate(self, platform: object) -> Module:
+        """Make the unit: longer than other functions, as its registers are used all over it."""
         m = Module()
         state = Signal(_State)
         job = self.i.payload
@@ -277,7 +278,7 @@ class Sequence(wiring.Component):
         return m
 
     def _may(self, job: Any, outputs_left: Value) -> Value:
-        """Whether nothing that a command says it waits for keeps it."""
+        """Return whether nothing that a command says it waits for keeps it."""
         wait, outputs = job.wait, outputs_left | ~self.store_idle
         return ~(
             ((wait & Wait.LOADS).any() & (self.load_level != 0))

@@ -81,6 +81,7 @@ class System(wiring.Component):
         return getattr(self, f"engine_{number}")
 
     def elaborate(self, platform: object) -> Module:
+        """Make the parts and connect them: longer than other functions, but a list of wires."""
         p, engines = self._p, self._engines
         m = Module()
         ports = [self.port(number) for number in range(len(engines))]

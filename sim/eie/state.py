@@ -94,7 +94,7 @@ class EieState:
         self._kept: dict[int, NDArray[np.uint64]] = {}
 
     def word_bits(self, space: int) -> int:
-        """Width of a word of a space; 0 if nothing can be loaded there."""
+        """Return the width of a word of a space; 0 if nothing can be loaded there."""
         return {key.value: bits for key, bits in self._widths.items()}.get(space, 0)
 
     def reads_ahead(self, space: int) -> bool:

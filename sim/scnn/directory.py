@@ -55,7 +55,7 @@ class Rows:
     stop: int
 
     def meet(self, start: int, stop: int) -> bool:
-        """Whether any of some rows are among these."""
+        """Return whether any of some rows are among these."""
         return self.start < stop and start < self.stop
 
 

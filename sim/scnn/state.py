@@ -189,7 +189,7 @@ class ScnnState:
         self._lost = False
 
     def word_bits(self, space: int) -> int:
-        """Width of a word of a space; 0 if nothing can be loaded there."""
+        """Return the width of a word of a space; 0 if nothing can be loaded there."""
         if space in self._planes:
             return LIMB_BITS
         return self._widths.get(self._name(space, 0), 0)

@@ -103,7 +103,7 @@ class ArrayState(Protocol):
         ...
 
     def word_bits(self, space: int) -> int:
-        """Width of a word of a space; 0 if nothing can be loaded there."""
+        """Return the width of a word of a space; 0 if nothing can be loaded there."""
         ...
 
     def reads_ahead(self, space: int) -> bool:

@@ -450,6 +450,9 @@ def step(
 ) -> int:
     """Do a cycle; return the event that it brings.
 
+    One function, longer than others: first comes what all units show in the cycle, at which any may
+    look, and then what they become.
+
     Parameters are those of :func:`advance`; ``takes_beat``: the array takes the beat of weights
     that it is offered, see :func:`.offers_beat`.
     """

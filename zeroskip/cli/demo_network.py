@@ -116,7 +116,7 @@ class DemoFiles:
         return cls(*(folder / f"{name}{end}" for end in ends))
 
     def exist(self) -> bool:
-        """Whether all are there."""
+        """Return whether all are there."""
         return all(
             path.is_file() for path in (self.model, self.inputs, self.calibration, self.labels)
         )

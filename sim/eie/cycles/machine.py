@@ -35,6 +35,9 @@ def compute(
 ) -> int:
     """Run the COMPUTE state of a pass.
 
+    One function, longer than others: it goes through the pipeline from its end to its begin, so
+    that each unit finds the one behind it as that was before the cycle.
+
     Parameters
     ----------
     issue, padding, after : (positions, pes) cycles of columns, see ``ColumnWork``.

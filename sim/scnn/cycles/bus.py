@@ -305,6 +305,8 @@ def bus_cycle(
 ) -> None:
     """Advance senders, lines, and what FIFOs take, by a cycle.
 
+    One function, longer than others, as a cycle's moves are all decided before any is done.
+
     ``rows`` and ``columns`` have the step of each position, rounds left, and whether it moves.
     ``chip`` brings entries, at its cycle ``clock``; less than 0 if all are there.
     """

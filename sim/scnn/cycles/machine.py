@@ -115,6 +115,9 @@ def run_pass(
 ) -> int:
     """Run a pass from the first cycle of its RUN phase to the last.
 
+    One function, longer than others: every step of a cycle reads and writes the state of most
+    units, which a function for each step would have to be given whole.
+
     Parameters
     ----------
     work : of the pass.
