@@ -350,7 +350,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     ParameterError
         If no engine has an option of a name, or an option cannot have its value.
     """
-    known = {one.name: one for found in engines().values() for one in found.options}
+    known = {option.name: option for found in engines().values() for option in found.options}
     for name, value in options.items():
         if name not in known:
             raise ParameterError.of_names("options", name, list(known))

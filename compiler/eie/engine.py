@@ -162,7 +162,10 @@ class _Eie(Engine[EieParams, EiePart]):
     ) -> Placement:
         if entry.placement == "interleave":
             return place(graph, params, "interleave")
-        sizes = [math.prod(graph.layers[0].in_shape), *(one.out_shape[0] for one in graph.layers)]
+        sizes = [
+            math.prod(graph.layers[0].in_shape),
+            *(layer.out_shape[0] for layer in graph.layers),
+        ]
         expected = {f"placement_{n}": (np.int64, (size,)) for n, size in enumerate(sizes)}
         arrays = unpack_arrays(read(_PLACEMENT), expected)
         return tuple(arrays[name] for name in expected)

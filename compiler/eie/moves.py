@@ -53,10 +53,10 @@ def part_moves(part: EiePart, port: SystemParams, given: Mapping[str, RowTensor]
         changed = {_memory(name): None for name in segment.srams}
         loads = [_load(number, name, held, params) for name in changed]
         # A PE without a weight has no words.
-        loads = [one for one in loads if len(one.words)]
+        loads = [load for load in loads if len(load.words)]
         if not number:
-            setup = tuple(one for one in loads if _held_memory(one) not in replaced)
-            loads = [one for one in loads if _held_memory(one) in replaced]
+            setup = tuple(load for load in loads if _held_memory(load) not in replaced)
+            loads = [load for load in loads if _held_memory(load) in replaced]
         vector = segment.passes[0]
         if segment.load is not None:
             moves.append(RowsIn(_name(layers, vector), *segment.load))
@@ -112,7 +112,7 @@ def _step_moves(part: EiePart, inputs: Sequence[tuple[RowTensor, int]]) -> Moves
         part, made, final, steps if every else 1, layers[-1].out_frac, part.placement[-1]
     )
     tensors = (*(tensor for tensor, _ in inputs), outputs)
-    return Moves(tuple(one for one in loads if len(one.words)), _ahead(moves), tensors)
+    return Moves(tuple(load for load in loads if len(load.words)), _ahead(moves), tensors)
 
 
 def _ahead(moves: Sequence[Move]) -> tuple[Move, ...]:

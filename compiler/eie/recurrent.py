@@ -298,7 +298,11 @@ def _check_room(
         ("biases in a PE", "num_biases", len(words["pe_0/bias"])),
         ("rows of activations", "num_acts", max(rows)),
         ("states in a PE", "num_states", states),
-        ("references", "num_references", sum(one.src_rows for one in program if one.delta)),
+        (
+            "references",
+            "num_references",
+            sum(descriptor.src_rows for descriptor in program if descriptor.delta),
+        ),
     ):
         if need > getattr(params, field):
             raise CompileError(

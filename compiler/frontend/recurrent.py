@@ -261,9 +261,9 @@ class _Walk:
         names = {name for name, value in self._values.items() if value.tensor == layer.name}
         readers = [one for one in self._nodes if not names.isdisjoint(one.refs())]
         # A node that only reshapes the layer's outputs does not count as a reader.
-        handed = {one.name for one in readers if not names.isdisjoint(one.outputs)}
+        handed = {reader.name for reader in readers if not names.isdisjoint(reader.outputs)}
         counts = [sum(name in one.refs() for one in self._nodes) for name in names]
-        ends = {one.name for one in readers} - handed
+        ends = {reader.name for reader in readers} - handed
         return ends == {node.name} and max(counts) == 1 and names.isdisjoint(self._graph.outputs)
 
     def _bias(self, node: Node) -> None:
@@ -271,7 +271,7 @@ class _Walk:
         value = self._first(node)
         made = self._layers.linear(value.tensor)
         constants = [self._reader.number(arg) for arg in node.args.values()]
-        added = next((one for one in constants if one is not None), None)
+        added = next((constant for constant in constants if constant is not None), None)
         if made is None or made.relu or added is None:
             raise refusal(node, "only a constant can be added, to outputs of a Linear layer")
         if not self._reads_alone(node, made):

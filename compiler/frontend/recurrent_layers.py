@@ -99,7 +99,7 @@ class StepLayers:
             if node.name in needed:
                 needed.update(node.inputs)
         for both, sides in self._both.items():
-            final = next((one for one in sides if self.cell_of(one).sweep == "final"), None)
+            final = next((side for side in sides if self.cell_of(side).sweep == "final"), None)
             if both in needed and final is not None:
                 raise CompileError(
                     f"layer {both!r} gives its outputs at steps and the final state of {final!r}, "

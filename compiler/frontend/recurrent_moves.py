@@ -86,11 +86,11 @@ class Moves:
         """Return the concatenation that a node makes of values of the same steps."""
         values = [self._values[name] for name in node.refs() if name in self._values]
         dim, first = node.args.get("dim", 0), values[0]
-        same = all((one.form, one.step) == (first.form, first.step) for one in values)
+        same = all((value.form, value.step) == (first.form, first.step) for value in values)
         same = same and len(values) == len(node.refs())
         last = {"step": 1, "batch": 2, "steps": 2}
         if same and first.form == "hidden" and dim == 0:
-            sides = tuple(side for one in values for side in one.sides)
+            sides = tuple(side for value in values for side in value.sides)
             return dataclasses.replace(first, sides=sides)
         if not same or dim not in (-1, last.get(first.form)):
             raise refusal(node, "only outputs of the same steps, side by side")
@@ -99,5 +99,5 @@ class Moves:
     def _joined(self, node: Node, values: list[StepValue]) -> StepValue:
         # In Keras, what joins the directions of a layer has the layer's name.
         name = self._layers.free_name(node.name)
-        self._layers.join(name, [one.tensor for one in values])
+        self._layers.join(name, [value.tensor for value in values])
         return dataclasses.replace(values[0], tensor=name)

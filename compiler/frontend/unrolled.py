@@ -298,7 +298,7 @@ class _Finder:
         NodeError
             If it is not what the next step would make of zeros.
         """
-        sums = np.concatenate([self._graph.tensors[one].array.ravel() for one in folded])
+        sums = np.concatenate([self._graph.tensors[fold].array.ravel() for fold in folded])
         zeros, path = f"{cell.outputs[0]}.zeros", f"{cell.of_input.weight}.folded"
         units = len(sums) // (_LSTM if len(cell.outputs) == 2 else _GRU)
         self.tensors[zeros] = Tensor(zeros, np.zeros(units))

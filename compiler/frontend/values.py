@@ -221,7 +221,9 @@ def axes_of(shape: tuple[int, ...], order: Places) -> tuple[int, ...] | None:
     """
     sample = in_order(shape)
     axes = itertools.permutations(range(len(shape)))
-    return next((one for one in axes if np.array_equal(sample.transpose(one).ravel(), order)), None)
+    return next(
+        (axis for axis in axes if np.array_equal(sample.transpose(axis).ravel(), order)), None
+    )
 
 
 def planes_of(shape: tuple[int, ...]) -> Shape | None:

@@ -243,7 +243,7 @@ def _check_past(where: str, cell: CellEntry, behind: tuple[LayerEntry, ...]) -> 
     if cell.projection is not None:
         rule = "the Linear layer behind it that reads it"
         projections = [one for one in behind if isinstance(one, LinearEntry)]
-        names = [one.name for one in projections if one.inputs == (cell.name,)]
+        names = [projection.name for projection in projections if projection.inputs == (cell.name,)]
         must_be(f"{where}.projection", cell.projection, rule, next(iter(names), None))
         must_be(f"{where}.past", cell.past, "its rows", projections[0].rows)
         out_frac = projections[0].out_frac

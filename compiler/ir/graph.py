@@ -319,7 +319,7 @@ class FloatGraph(_Samples):
         """Return the layer whose outputs of the step before ``node`` reads, if not its own."""
         name = node.projection if isinstance(node, FloatCell) else None
         linears = (one for one in self.nodes if isinstance(one, FloatLinear))
-        return next((one for one in linears if one.name == name), None)
+        return next((linear for linear in linears if linear.name == name), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -658,7 +658,7 @@ class QuantGraph(_Samples, Generic[LayerT]):
     @cached_property
     def of_sequences(self) -> frozenset[str]:
         """Names of tensors of which a sample is a whole sequence, if the input's are."""
-        return self._whole_tensors(one for one in self.layers if isinstance(one, QuantConv))
+        return self._whole_tensors(layer for layer in self.layers if isinstance(layer, QuantConv))
 
     def sequences(self, samples: int, *, whole: bool = False) -> Sequences:
         """Return which samples are of one inference: steps of a sequence, or one alone.
@@ -705,7 +705,7 @@ class QuantGraph(_Samples, Generic[LayerT]):
         """Return the layer whose outputs of the step before ``layer`` reads, if not its own."""
         name = layer.projection if isinstance(layer, QuantCell) else None
         linears = (one for one in self.layers if isinstance(one, QuantLinear))
-        return next((one for one in linears if one.name == name), None)
+        return next((linear for linear in linears if linear.name == name), None)
 
 
 def _takes_steps(node: FloatNode) -> bool:

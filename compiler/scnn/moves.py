@@ -85,10 +85,10 @@ def run_moves(
     memory = _Memory(graph, [*runs, *bounded], orders, params, port, shared)
     moves = _in_order(memory, runs, "")
     instead = _in_order(memory, bounded, "bounded/")
-    times = Counter((one.space, one.pe) for one in moves if isinstance(one, Load))
-    setup = [one for one in moves if isinstance(one, Load) and times[one.space, one.pe] == 1]
-    kept = {one.name for one in setup}
-    rest = [one for one in moves if not (isinstance(one, Load) and one.name in kept)]
+    times = Counter((move.space, move.pe) for move in moves if isinstance(move, Load))
+    setup = [move for move in moves if isinstance(move, Load) and times[move.space, move.pe] == 1]
+    kept = {load.name for load in setup}
+    rest = [move for move in moves if not (isinstance(move, Load) and move.name in kept)]
     return Moves(
         tuple(setup),
         tuple(rest),

@@ -131,9 +131,9 @@ def build_system(image: Image, port: SystemParams, *, base: int = 0) -> SystemIm
     moves, views = joined.moves, joined.views
     sizes = {place: view.row_bytes(port) for place, view in views.items()}
     contents = {
-        one.name: words_bytes(one.words, one.width)
-        for one in moves
-        if isinstance(one, Load | Weights)
+        move.name: words_bytes(move.words, move.width)
+        for move in moves
+        if isinstance(move, Load | Weights)
     }
     layout = _place(moves, contents, port, base)
     address = {name: block.address for name, block in layout.blocks.items()}

@@ -76,14 +76,14 @@ def join_parts(image: Image, port: SystemParams) -> Joined:
     setup: list[Load] = []
     inference, bounded = list[Move](), list[Move]()
     for _, made in parts:
-        setup += [one for one in made.setup if loaded[_memory(one)] == 1]
-        shared = [one for one in made.setup if loaded[_memory(one)] > 1]
+        setup += [load for load in made.setup if loaded[_memory(load)] == 1]
+        shared = [load for load in made.setup if loaded[_memory(load)] > 1]
         inference += [*shared, *made.inference]
         bounded += made.bounded or [*shared, *made.inference]
     if any(made.bounded for _, made in parts):
         # The next inference finds what it does not load itself.
-        changed = {_memory(one) for one in bounded if _loads(one)}
-        bounded += [one for one in setup if _memory(one) in changed]
+        changed = {_memory(move) for move in bounded if _loads(move)}
+        bounded += [load for load in setup if _memory(load) in changed]
     else:
         bounded.clear()
     final = parts[-1][1].tensors[-1].name

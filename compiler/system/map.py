@@ -120,7 +120,7 @@ class MemoryMap(StrictEntry):
 
     def block(self, name: str) -> BlockEntry:
         """Return a block by its name."""
-        return next(one for one in self.blocks if one.name == name)
+        return next(block for block in self.blocks if block.name == name)
 
     def list(self, name: str) -> ListEntry:
         """Return a command list by its name."""

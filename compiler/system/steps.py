@@ -28,9 +28,9 @@ def repeat_steps(made: Moves, steps: int, inner: Sequence[str], port: SystemPara
     """
     final = made.tensors[-1].name
     strides = {
-        one.name: _rows(one, port)
-        for one in made.tensors
-        if one.name == final or one.name not in inner
+        tensor.name: _rows(tensor, port)
+        for tensor in made.tensors
+        if tensor.name == final or tensor.name not in inner
     }
     lists = {
         name: tuple(
@@ -39,8 +39,8 @@ def repeat_steps(made: Moves, steps: int, inner: Sequence[str], port: SystemPara
         for name in ("inference", "bounded")
     }
     tensors = tuple(
-        _all_steps(one, strides[one.name], steps) if one.name in strides else one
-        for one in made.tensors
+        _all_steps(tensor, strides[tensor.name], steps) if tensor.name in strides else tensor
+        for tensor in made.tensors
     )
     return replace(made, tensors=tensors, **lists)
 

@@ -144,11 +144,11 @@ class _Module:
 
         def connect(found: re.Match[str]) -> str:
             type_ = _bare(found[1])
-            mine = ports.get(type_, {})
+            known = ports.get(type_, {})
             text = found.group().removeprefix(f"  {found[1]}")
             text = _CONNECTION.sub(
                 lambda one: one.group().replace(
-                    f".{one[1]}(", f".{mine.get(_bare(one[1]), _bare(one[1]))}(", 1
+                    f".{one[1]}(", f".{known.get(_bare(one[1]), _bare(one[1]))}(", 1
                 ),
                 text,
             )
@@ -162,15 +162,15 @@ class _Module:
 
 def _name_below(top: str, modules: Mapping[str, _Module], around: Mapping[str, str]) -> None:
     """Name the signals of a module and of those in it, from the top down."""
-    mine = modules[top]
-    mine.give_names(around)
-    for type_, _, connected in mine.instances:
+    outer = modules[top]
+    outer.give_names(around)
+    for type_, _, connected in outer.instances:
         if type_ in modules:
             outside = {}
             for port, actual in connected.items():
                 found = re.match(r"\\(\S+)|(\w+)", actual)
                 if found:
-                    name = found[2] or mine.names[found[1]]
+                    name = found[2] or outer.names[found[1]]
                     if re.match(r"[A-Za-z]", name):
                         outside[port] = name
             _name_below(type_, modules, outside)

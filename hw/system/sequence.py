@@ -210,7 +210,7 @@ class Sequence(wiring.Component):
         m.d.comb += [
             over.eq(ran & ~self.engine_busy),
             spoiled.eq((over & self.lost).any() | fails),
-            self.engine_busy.eq(Cat(one.valid for one in self.control) | self.running),
+            self.engine_busy.eq(Cat(port.valid for port in self.control) | self.running),
             self.stop.eq(state != _State.RUN),
             self.report.eq(state == _State.REPORT),
             self.fill.eq(halted),
@@ -264,7 +264,7 @@ class Sequence(wiring.Component):
         at_rest &= ~self.feed_reading
         with m.Switch(state):
             with m.Case(_State.STOP):
-                sending = Cat(one.valid for one in self.control).any()
+                sending = Cat(port.valid for port in self.control).any()
                 with m.If(at_rest & self.quiet & ~sending):
                     m.d.sync += state.eq(_State.CLEAR)
                     for one in self.control:
@@ -298,7 +298,7 @@ class Sequence(wiring.Component):
         following = (job.row & Command.NEXT).any()
         # All of the command's engine: it is at work, a CONTROL is on its way, an OUTPUT waits.
         busy = _of(self.engine_busy, job.engine)
-        told = _of(Cat(one.valid for one in self.control), job.engine)
+        told = _of(Cat(port.valid for port in self.control), job.engine)
         waits = output_waits & (self.output.engine == job.engine)
         stores = ~self.store_idle & (self.store_engine == job.engine)
         reads_old = _of(self.store_reading, job.engine) & (_of(stale, job.engine) | destination)

@@ -148,4 +148,4 @@ def _own(body: str) -> tuple[int, int, int]:
         for kind, _, cell in _CELL.findall(body)
         if kind in SRAM_MODULES
     ]
-    return registers, rows, sum(int(one["DEPTH"]) * int(one["WIDTH"]) for one in srams)
+    return registers, rows, sum(int(sram["DEPTH"]) * int(sram["WIDTH"]) for sram in srams)

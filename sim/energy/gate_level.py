@@ -173,10 +173,10 @@ def gate_energy(
     units = []
     spent = module_energies(toggles, cells, library, power)
     for unit in Unit:
-        mine = [key for key in spent if key and model.unit_of(key) is unit]
-        if unit is Unit.CONTROL or not mine:
+        keys = [key for key in spent if key and model.unit_of(key) is unit]
+        if unit is Unit.CONTROL or not keys:
             continue
-        clock, registers, gates = (sum(spent[key][kind] for key in mine) for kind in range(3))
+        clock, registers, gates = (sum(spent[key][kind] for key in keys) for kind in range(3))
         units.append(UnitEnergy(unit, clock, registers, gates, estimate[unit]))
     return GateEnergy(
         image.name,

@@ -157,7 +157,7 @@ class Energy:
     @cached_property
     def machine_pj(self) -> dict[str, float]:
         """Energy of the machines beside the arrays."""
-        return {name: sum(one.pj for one in layers) for name, layers in self.machines.items()}
+        return {name: sum(layer.pj for layer in layers) for name, layers in self.machines.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""

@@ -370,8 +370,14 @@ def _energy(estimate: ArrayEstimate) -> list[LayerEnergy] | None:
         return None
     array = model.array(estimate.params)
     return [
-        priced(one, estimate.engine, array, constants, [*one.events, *array.clock(one.cycles)])
-        for one in activities
+        priced(
+            activity,
+            estimate.engine,
+            array,
+            constants,
+            [*activity.events, *array.clock(activity.cycles)],
+        )
+        for activity in activities
     ]
 
 

@@ -46,7 +46,7 @@ def _bars(panel: Axes, groups: Mapping[str, Sequence[LayerEnergy]]) -> None:
     begin = [0.0] * len(names)
     units = list(next(iter(groups.values()))[0].units)
     for number, unit in enumerate(units):
-        sums = [sum(one.units[unit] for one in layers) / _NJ for layers in groups.values()]
+        sums = [sum(layer.units[unit] for layer in layers) / _NJ for layers in groups.values()]
         # More units than colours: those that come again are hatched.
         again = number // len(COLOURS)
         panel.barh(

@@ -172,8 +172,8 @@ def unpack_units(asked: AskedState, beat: bool, now: int, free: bool) -> bool:
         takes = asked[1][INWARD, whose].waiting < turns.depth
     for unit in range(turns.units):
         a = asked[1][INWARD, unit]
-        mine = free or unit > 0
-        a.waiting -= unpack(a, rows, slots, tiles, came, a.waiting > 0, now, mine)
+        owns = free or unit > 0
+        a.waiting -= unpack(a, rows, slots, tiles, came, a.waiting > 0, now, owns)
     if takes and beat:
         asked[1][INWARD, whose].waiting += 1
         _moves(turns)

@@ -72,14 +72,14 @@ class ChangesBench:
         digits, unit = (2, " %") if self.measure == "accuracy" else (3, "")
         rows: list[list[object]] = [
             [
-                "none" if one.delta is None else f"{one.delta:g}",
-                f"{one.useful_macs:.0f}",
-                f"{one.cycles:.1f}",
-                f"{one.speedup:.2f} x",
-                f"{one.score:.{digits}f}{unit}",
-                f"{one.change:+.2f}" + ("" if self.measure == "accuracy" else " %"),
+                "none" if threshold.delta is None else f"{threshold.delta:g}",
+                f"{threshold.useful_macs:.0f}",
+                f"{threshold.cycles:.1f}",
+                f"{threshold.speedup:.2f} x",
+                f"{threshold.score:.{digits}f}{unit}",
+                f"{threshold.change:+.2f}" + ("" if self.measure == "accuracy" else " %"),
             ]
-            for one in self.thresholds
+            for threshold in self.thresholds
         ]
         title = (
             f"{self.task} on {self.num_pes} PEs, by threshold of changes; "

@@ -148,17 +148,17 @@ class EieEnergyBench:
     def saved(self) -> float:
         """Share of the energy of all layers together that skipping zero activations saves."""
         costs = self.costs["paper"]
-        every = sum(one.uj / (1 - one.saved) for one in costs)
-        return 1 - sum(one.uj for one in costs) / every
+        every = sum(cost.uj / (1 - cost.saved) for cost in costs)
+        return 1 - sum(cost.uj for cost in costs) / every
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         paper = [self.paper_uj(layer) for layer in self.layers]
-        ours = {name: [one.uj for one in costs] for name, costs in self.costs.items()}
+        ours = {name: [cost.uj for cost in costs] for name, costs in self.costs.items()}
         return {
             "technology": self.technology,
             "layers": {
-                name: [{**asdict(one), "modules_mw": self.modules_mw(one)} for one in costs]
+                name: [{**asdict(cost), "modules_mw": self.modules_mw(cost)} for cost in costs]
                 for name, costs in self.costs.items()
             },
             "paper": {
@@ -212,13 +212,13 @@ class EieEnergyBench:
         yield self._factors()
 
     def _modules(self) -> Table:
-        every = [self.modules_mw(one) for one in self.costs["paper"]]
+        every = [self.modules_mw(cost) for cost in self.costs["paper"]]
         names = [layer.name for layer in self.layers]
         # The paper does not say of which layer its figures are.
         shown = _TABLE_V if _TABLE_V in names else names[0]
         ours, same = (
             row[names.index(shown)]
-            for row in (every, [one.as_paper_mw for one in self.costs["paper"]])
+            for row in (every, [cost.as_paper_mw for cost in self.costs["paper"]])
         )
         return Table(
             f"Power of a PE in mW, table II ({PAPER_MHZ} MHz), preset paper",
@@ -246,7 +246,7 @@ class EieEnergyBench:
         rows = [["paper, as printed", f"{PAPER_FRAMES_PER_JOULE:,}",
                  *(f"{factor:,}" for factor in PAPER_FACTORS.values())]]  # fmt: skip
         every = {"paper's constants": paper}
-        every |= {name: [one.uj for one in costs] for name, costs in self.costs.items()}
+        every |= {name: [cost.uj for cost in costs] for name, costs in self.costs.items()}
         for name, energies in every.items():
             frames = f"{1e6 / energies[names.index(_TABLE_V)]:,.0f}" if _TABLE_V in names else "-"
             rows.append([name, frames, *(f"{self.factor(one, energies):,.0f}" for one in WATTS)])
@@ -305,9 +305,9 @@ def _cost(layer: EieLayer, name: str, technology: Technology) -> LayerCost:
         for what, activities in ENERGY.machines(part, tensors).items()
     }
     pes, us = preset.params.num_pes, activity.cycles / PAPER_MHZ
-    theirs = [_as_paper(event, activity.cycles * pes) for event in events]
+    paper_events = [_as_paper(event, activity.cycles * pes) for event in events]
     constants = _paper_constants(technology)
-    as_paper = _milliwatts(priced(activity, "eie", array, constants, theirs), pes, us)
+    as_paper = _milliwatts(priced(activity, "eie", array, constants, paper_events), pes, us)
     reads = {event.what: event.count / activity.cycles / pes for event in activity.events}
     return LayerCost(
         name=layer.name,
@@ -320,7 +320,7 @@ def _cost(layer: EieLayer, name: str, technology: Technology) -> LayerCost:
         units_mw=_milliwatts(ours, pes, us),
         memory_mw=_memories_pj(events, technology) / pes / us / 1000,
         as_paper_mw={
-            "memory": _memories_pj(theirs, constants) / pes / us / 1000,
+            "memory": _memories_pj(paper_events, constants) / pes / us / 1000,
             **_by_module(as_paper),
         },
         words_per_cycle=reads["Spmat words read"],

@@ -30,8 +30,8 @@ def layer_activity(
     golden = compiled.outputs()
     tensors = {INPUT: compiled.acts, compiled.conv.name: golden}
     found = [model.count(number, tensors) for number in range(len(compiled.runs))]
-    read = reduce(add, (one for run in found for one in run.references), References())
-    written = reduce(add, (one for run in found for one in run.writes), Writes())
+    read = reduce(add, (counts for run in found for counts in run.references), References())
+    written = reduce(add, (counts for run in found for counts in run.writes), Writes())
     useful = useful_products(layer, compiled.acts, compiled.conv.weight)
     cycles = float(sum(run.cycles for run in found))
     events = list(access_events(params, read, written))

@@ -110,13 +110,13 @@ class ScnnEnergyBench:
         """Geometric mean of the dense machine's energy over SCNN's."""
         if not self.networks:
             return None
-        ratios = [one.dense_uj / one.uj for one in self.networks]
+        ratios = [network.dense_uj / network.uj for network in self.networks]
         return exp(sum(map(log, ratios)) / len(ratios))
 
     @property
     def even(self) -> float | None:
         """Density at which both take the same, on a straight line between points; None if none."""
-        points = [(one.density, one.uj / one.dense_uj) for one in self.densities]
+        points = [(density.density, density.uj / density.dense_uj) for density in self.densities]
         for (left, low), (right, high) in pairwise(points):
             if low <= 1 < high:
                 return left + (1 - low) / (high - low) * (right - left)
@@ -126,9 +126,9 @@ class ScnnEnergyBench:
         """Return what ``--json`` prints."""
         return {
             "technology": self.technology,
-            "networks": [asdict(one) for one in self.networks],
-            "densities": [asdict(one) for one in self.densities],
-            "grains": [asdict(one) for one in self.grains],
+            "networks": [asdict(network) for network in self.networks],
+            "densities": [asdict(density) for density in self.densities],
+            "grains": [asdict(grain) for grain in self.grains],
             "over_dense": self.over_dense,
             "even_density": self.even,
             "paper": {
@@ -152,16 +152,16 @@ class ScnnEnergyBench:
                 ],
                 [
                     [
-                        one.name,
-                        f"{one.uj:.0f}",
-                        f"{one.dense_uj:.0f}",
-                        f"{one.dense_uj / one.uj:.2f}",
+                        network.name,
+                        f"{network.uj:.0f}",
+                        f"{network.dense_uj:.0f}",
+                        f"{network.dense_uj / network.uj:.2f}",
                         f"{PAPER_OVER_DENSE} (mean)",
-                        f"{one.gated_uj / one.uj:.2f}",
-                        f"{one.pj_per_mac:.2f}",
-                        *(percent(one.units[unit]) for unit in units),
+                        f"{network.gated_uj / network.uj:.2f}",
+                        f"{network.pj_per_mac:.2f}",
+                        *(percent(network.units[unit]) for unit in units),
                     ]
-                    for one in self.networks
+                    for network in self.networks
                 ],
             )  # fmt: skip
         if len(self.networks) > 1:
@@ -176,14 +176,14 @@ class ScnnEnergyBench:
                  "activations only / SCNN"],
                 [
                     [
-                        f"{one.density:g}",
-                        f"{one.uj:.1f}",
-                        f"{one.dense_uj:.1f}",
-                        f"{one.uj / one.dense_uj:.2f}",
-                        *("-" if uj is None else f"{uj / one.uj:.2f}"
-                          for uj in (one.weights_uj, one.activations_uj)),
+                        f"{density.density:g}",
+                        f"{density.uj:.1f}",
+                        f"{density.dense_uj:.1f}",
+                        f"{density.uj / density.dense_uj:.2f}",
+                        *("-" if uj is None else f"{uj / density.uj:.2f}"
+                          for uj in (density.weights_uj, density.activations_uj)),
                     ]
-                    for one in self.densities
+                    for density in self.densities
                 ],
             )  # fmt: skip
             even = "at no density" if self.even is None else f"at density {self.even:.2f}"
@@ -271,15 +271,15 @@ def _cost(
 
 
 def _network(name: str, costs: Sequence[_Cost]) -> NetworkCost:
-    pj = sum(one.ours.pj for one in costs)
+    pj = sum(cost.ours.pj for cost in costs)
     units = costs[0].ours.units
     return NetworkCost(
         name=name,
         uj=pj / 1e6,
-        dense_uj=sum(one.dense.pj for one in costs) / 1e6,
-        gated_uj=sum(one.gated.pj for one in costs) / 1e6,
-        pj_per_mac=pj / sum(one.ours.useful for one in costs),
-        units={unit: sum(one.ours.units[unit] for one in costs) / pj for unit in units},
+        dense_uj=sum(cost.dense.pj for cost in costs) / 1e6,
+        gated_uj=sum(cost.gated.pj for cost in costs) / 1e6,
+        pj_per_mac=pj / sum(cost.ours.useful for cost in costs),
+        units={unit: sum(cost.ours.units[unit] for cost in costs) / pj for unit in units},
     )
 
 

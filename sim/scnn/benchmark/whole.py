@@ -77,7 +77,11 @@ def run_network(
     x = network.draw()[INPUT][None]
     found = Inferences(image, x, port)
     results = layer_results(part.graph, x, params.acc_bits, params.act_bits)
-    made = {one.layer.name: one.output for one in results if one.layer.name in part.graph.outputs}
+    made = {
+        result.layer.name: result.output
+        for result in results
+        if result.layer.name in part.graph.outputs
+    }
     outputs = concatenate(made, part.graph.outputs)
     encoded = np.count_nonzero(found.outputs.reshape(outputs.shape) != outputs)
     report(f"compute {name} on golden", 1, 1)

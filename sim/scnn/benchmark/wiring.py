@@ -35,7 +35,7 @@ class DrawnNetwork:
         Drawn weights do not make outputs of published densities, so no layer computes another's
         input here: cycles depend only on where zeros are.
         """
-        shapes = self.graph.given | {one.name: one.out_shape for one in self.graph.layers}
+        shapes = self.graph.given | {layer.name: layer.out_shape for layer in self.graph.layers}
         found: dict[str, NDArray[np.int64]] = {}
         for name, shape in shapes.items():
             rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -136,7 +136,7 @@ class _Wiring:
     @property
     def _even(self) -> bool:
         """Whether the network pools by 2 x 2: VGG, whose kernels are all 3 x 3."""
-        return all(one.kernel == (3, 3) for one in self._layers if one.kind == "conv")
+        return all(layer.kernel == (3, 3) for layer in self._layers if layer.kind == "conv")
 
     def pool(
         self,
