@@ -435,11 +435,14 @@ def test_files_that_may_not_grow(command: str, files: Any, tmp_path: Path) -> No
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200));"
         "sys.argv[0] = 'zeroskip'; from zeroskip.__main__ import main; main()"
     )
+    # What measures coverage could not write its own files either.
+    measured = "COVERAGE_PROCESS_START"
     done = subprocess.run(
         [sys.executable, "-B", "-c", code, *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=source_root(),
+        env={name: value for name, value in os.environ.items() if name != measured},
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
