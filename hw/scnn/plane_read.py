@@ -147,7 +147,10 @@ class PlaneRead(wiring.Component):
         return m
 
     def _ask(self, m: Module, pes: PeWalk, channels: Value, kinds: Queue) -> None:
-        """Ask for entries and words, and take the entries that come."""
+        """Ask for entries and words, and take the entries that come.
+
+        Longer than other functions: a case for each state.
+        """
         p, state, fields = self._p, self._state, self.cmd.payload.command
         is_entry, is_word = state == _State.ENTRY, state == _State.WORD
         m.d.comb += [
@@ -222,7 +225,11 @@ class PlaneRead(wiring.Component):
         m.d.sync += self._state.eq(Mux(more, _State.ENTRY, after))
 
     def _give(self, m: Module, pes: PeWalk, kinds: Queue, held: Signal) -> Signal:
-        """Give groups; return whether a channel is done with in this cycle."""
+        """Give groups; return whether a channel is done with in this cycle.
+
+        Longer than other functions: how far a group goes, and where the next begins, is made of
+        the same terms.
+        """
         p, lanes = self._p, self._lanes
         bits = len(self._row_start) + 2
         word = data.View(act_word_layout(p), self.rsp.payload[: act_word_layout(p).size])
