@@ -240,6 +240,10 @@ def access_events(
         for what in ("write", "read"):
             fifo = Sram(what, p.act_fifo_words, bus, two_ports=True)
             yield event(Unit.QUEUES, f"words of the bus, {what}", fifo, read.act_fifo)
+        yield event(Unit.QUEUES, "words of the bus, queued", Write(bus, row=True), written.bus_hops)
+        # A place of a line chooses among its owners; its queue has two rows.
+        chosen = Select(2 * max(p.pes_x, p.pes_y), bus)
+        yield event(Unit.QUEUES, "words of the bus, chosen", chosen, written.bus_hops)
     # A product is kept before the scatter network, chosen by its bank, queued, and chosen again.
     product = addend + p.bank_bits
     yield event(Unit.QUEUES, "products kept", Write(product), read.accumulators)

@@ -27,6 +27,7 @@ __all__ = [
     "bus_cycle",
     "bus_state",
     "bus_work",
+    "hops_of_bus",
     "pe_lines",
     "tile_steps",
     "words_of_bus",
@@ -146,6 +147,17 @@ def pe_lines(work: BusWork) -> Ints:
 def words_of_bus(work: BusWork) -> int:
     """Count what all PEs get in a round, ends that come without activations included."""
     return int(np.diff(work.word_begin)[pe_lines(work)].sum())
+
+
+def hops_of_bus(params: ScnnParams, work: BusWork) -> int:
+    """Count what all queues of senders, rows and columns take in a round."""
+    wide = work.sizes[4]
+    vectors = -(-work.counts // params.mult_i)
+    # A sender without activations of its last entry sends a word that only ends the round.
+    sent = int(vectors.sum() + (work.counts[:, -1] == 0).sum())
+    readers = np.bincount(np.arange(params.pes_x) % wide)
+    pushed = np.add.reduceat(work.row_steps[:, _PUSHES], work.row_begin[:-1])
+    return sent + int((pushed.reshape(-1, wide) @ readers).sum()) + words_of_bus(work)
 
 
 def words_of_channels(work: BusWork) -> Ints:

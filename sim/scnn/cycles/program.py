@@ -167,7 +167,7 @@ class ScnnCycles:
             if self._writes:
                 counts = self._written(descriptor, output, tensors)
                 beats = self._streams[number][index].beats
-                writes.append(pass_writes(p, descriptor, work, beats, counts))
+                writes.append(pass_writes(p, descriptor, work, bus, beats, counts))
             if output is not None and self._read[number][index]:
                 sent = any(later.bus for later in run.program[index + 1 :])
                 _store(p, self._acts, descriptor, output, tensors, whole=sent)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from zeroskip.compiler.scnn.run import ScnnDescriptor
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
-from zeroskip.sim.scnn.cycles.bus import BusWork, words_of_bus
+from zeroskip.sim.scnn.cycles.bus import BusWork, hops_of_bus, words_of_bus
 from zeroskip.sim.scnn.cycles.machine import PassWork
 from zeroskip.sim.scnn.cycles.passes import pe_streams
 
@@ -65,6 +65,7 @@ class Writes:
     outputs : that are made of sums.
     compared : outputs of which the maximum of a window is taken.
     words, entries : words of activations, and directory entries, that outputs become.
+    bus_hops : words that queues of the position bus take: of senders, rows and columns.
     """
 
     beats: int = 0
@@ -75,6 +76,7 @@ class Writes:
     compared: int = 0
     words: int = 0
     entries: int = 0
+    bus_hops: int = 0
 
     def __add__(self, other: "Writes") -> "Writes":
         """Add up."""
@@ -86,6 +88,7 @@ def pass_writes(
     params: ScnnParams,
     descriptor: ScnnDescriptor,
     work: PassWork,
+    bus: BusWork | None,
     beats: int,
     counts: NDArray[np.int64],
 ) -> Writes:
@@ -93,7 +96,7 @@ def pass_writes(
 
     Parameters
     ----------
-    params, descriptor, work : as for :func:`pass_references`.
+    params, descriptor, work, bus : as for :func:`pass_references`.
     beats : see :class:`.StreamWork`.
     counts : (num_pes, entries) stored activations of the directory entries that it writes.
     """
@@ -109,6 +112,7 @@ def pass_writes(
         compared=outputs * (d.pool_x * d.pool_y > 1),
         words=int((-(-counts // params.mult_i)).sum()),
         entries=counts.size,
+        bus_hops=d.groups * hops_of_bus(params, bus) if bus else 0,
     )
 
 

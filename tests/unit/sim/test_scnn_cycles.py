@@ -1,6 +1,6 @@
 """The SCNN cycle model's parts; that it equals the RTL is for the co-simulation to show."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,12 @@ from zeroskip.compiler.ir.graph import INPUT, QuantConv
 from zeroskip.compiler.scnn.cost import row_steps
 from zeroskip.compiler.scnn.layer import layer_runs
 from zeroskip.compiler.scnn.plan import plan_layer
-from zeroskip.compiler.scnn.run import ScnnRun, TileLayout
+from zeroskip.compiler.scnn.run import ScnnDescriptor, ScnnRun, TileLayout
 from zeroskip.compiler.scnn.tiles import encode_tiles
 from zeroskip.hw.scnn.formats import DESCRIPTOR_WORDS, StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 from zeroskip.sim.scnn.cycles.acts import ActStorage
+from zeroskip.sim.scnn.cycles.bus import bus_work, hops_of_bus
 from zeroskip.sim.scnn.cycles.passes import drain_exchanges, pe_streams
 from zeroskip.sim.scnn.cycles.program import RunCount, ScnnCycles
 
@@ -303,3 +304,18 @@ def test_run_counts_are_of_one_run() -> None:
     assert isinstance(found, RunCount)
     assert found.references[0].act_ram == 0
     assert found.references[0].accumulators == 0
+
+
+def test_hops_of_the_bus_by_hand() -> None:
+    """Each of 2 x 2 PEs reads what all send: words pass a sender, two in a row, four in columns."""
+    p = replace(PRESETS["tiny"], pes_x=2, pes_y=2, act_fifo_words=8)
+    values: Any = dict.fromkeys((field.name for field in fields(ScnnDescriptor)), 0)
+    d = ScnnDescriptor(**{**values, "src_entries": 2, "groups": 1, "bus": True})
+    # 2 activations a word: 2, 1, 2 and 3 words.
+    count = np.array([[1, 2], [0, 1], [3, 0], [4, 2]])
+    start = np.zeros_like(count)
+    assert p.mult_i == 2
+    # The third PE's last entry is empty: a word ends its round; the row's last end is merged.
+    work = bus_work(p, d, start, count, 8)
+    words, ends = 2 + 1 + 2 + 3, 1
+    assert hops_of_bus(p, work) == words + ends + 2 * words + 4 * words
