@@ -39,7 +39,9 @@ class FoundLayer:
     @classmethod
     def of(cls, name: str, weight: Any) -> "FoundLayer":
         """Look at an array of weights."""
-        array = np.asarray(weight)
+        # NumPy has no bfloat16 nor floats of 8 bits; float32 has all that they have.
+        small = getattr(weight, "itemsize", 4) < 4
+        array = np.asarray(weight.float() if small and hasattr(weight, "float") else weight)
         values = distinct_values(array, _MOST_VALUES)
         known = None if values > _MOST_VALUES else values
         return cls(name, tuple(array.shape), array.size, int(np.count_nonzero(array)), known)

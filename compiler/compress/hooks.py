@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from torch import nn
 
 from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.task import Task
@@ -44,7 +45,7 @@ def load_hooks(path: Path | str) -> Task:
 
 
 def load_maker(place: str) -> tuple[Callable[[], Any], Path]:
-    """Read ``FILE.py:NAME``, a function that makes a network; return it and the whole path.
+    """Read ``FILE.py:NAME``, what makes a network or is one; return a maker and the whole path.
 
     Raises
     ------
@@ -54,8 +55,10 @@ def load_maker(place: str) -> tuple[Callable[[], Any], Path]:
     file, _, name = place.rpartition(":")
     path, module = _run(file, "model file")
     maker = getattr(module, name, None)
+    if isinstance(maker, nn.Module):
+        return (lambda made=maker: made), path
     if not callable(maker):
-        raise InputError(f"model file {path} has no function {name!r}")
+        raise InputError(f"model file {path} has no function, class or network {name!r}")
     _check_arguments(maker, f"{path}: {name}()", ())
     return maker, path
 

@@ -11,7 +11,7 @@ from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.fold import Fold, apply_folds, find_folds, kept_norms
 from zeroskip.compiler.compress.importers import plain_module
 from zeroskip.compiler.compress.layers import layers_of, tied_names
-from zeroskip.compiler.compress.restore import misfit
+from zeroskip.compiler.compress.restore import misfit, without_wrapper
 from zeroskip.compiler.compress.task import Task
 from zeroskip.compiler.compress.users_code import running
 
@@ -91,11 +91,17 @@ class Network:
             If they are of another network.
         """
         module = self.fresh()
+        state = without_wrapper(module, state)
         why = misfit(module, state)
         if why is not None:
             module = self.folded()
             if misfit(module, state) is not None:
                 raise InputError(f"{what} is of another network than model(): {why}")
+            norms = ", ".join(fold.norm for fold in self._folds or ())
+            self._on_note(
+                f"warning: {what} has none of {norms}: its weights are taken as having them "
+                "folded in, as zeroskip compress leaves them"
+            )
         # Without their counts, which old files do not have, norms are the same.
         module.load_state_dict(dict(state), strict=False)
         return module

@@ -10,7 +10,7 @@ from zeroskip.base.errors import InputError
 from zeroskip.compiler.compress.layers import Masked, Shared, bake, hold, layers_of
 from zeroskip.compiler.compress.ttq import Ternary
 
-__all__ = ["misfit", "restore"]
+__all__ = ["misfit", "restore", "without_wrapper"]
 
 
 def restore(module: nn.Module, state: dict[str, Any]) -> None:
@@ -42,7 +42,13 @@ def misfit(module: nn.Module, state: Mapping[str, torch.Tensor]) -> str | None:
         name for name in own if name not in state and not name.endswith("num_batches_tracked")
     ]
     unknown = [name for name in state if name not in own]
-    shapes = [name for name in own if name in state and state[name].shape != own[name].shape]
+    both = [name for name in own if name in state]
+    shapes = [name for name in both if state[name].shape != own[name].shape]
+    kinds = [
+        name
+        for name in both
+        if own[name].is_floating_point() and not state[name].is_floating_point()
+    ]
     if missing:
         reasons.append(f"it has no {_some(missing)}")
     if unknown:
@@ -52,7 +58,26 @@ def misfit(module: nn.Module, state: Mapping[str, torch.Tensor]) -> str | None:
         reasons.append(
             f"{name!r} is {tuple(state[name].shape)}, but {tuple(own[name].shape)} in model()"
         )
+    if kinds:
+        name = kinds[0]
+        kind = str(state[name].dtype).removeprefix("torch.")
+        reasons.append(
+            f"{name!r} is of type {kind}, where model() has floats: save what it stands for"
+        )
     return "; ".join(reasons) or None
+
+
+def without_wrapper(
+    module: nn.Module, state: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Return ``state`` without the name of a module around ``module``, such as Lightning's.
+
+    That is what all names begin with, up to their first dot, if ``module`` has no part of it.
+    """
+    first, *others = {name.partition(".")[0] for name in state}
+    if others or first in dict(module.named_children()):
+        return dict(state)
+    return {name.partition(".")[2] or name: tensor for name, tensor in state.items()}
 
 
 def _some(names: list[str]) -> str:

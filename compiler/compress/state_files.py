@@ -30,8 +30,9 @@ _WAY_OUT = "save the tensors alone: torch.save(module.state_dict(), ...)"
 def read_state(path: Path | str) -> dict[str, torch.Tensor]:
     """Read a state dict: ``.safetensors``, or what ``torch.save`` wrote (tensors only).
 
-    A state dict inside a checkpoint is found by its usual names, and names lose what DataParallel
-    and torch.compile put before them. Pruning, weight norm and spectral norm are made permanent.
+    A state dict inside a checkpoint is found by its usual names, or as the only one, and names lose
+    what DataParallel and torch.compile put before them. Pruning, weight norm and spectral norm are
+    made permanent.
 
     Raises
     ------
@@ -45,6 +46,7 @@ def read_state(path: Path | str) -> dict[str, torch.Tensor]:
     keys: list[str] = []
     while isinstance(document, Mapping):
         inner = [k for k in _WRAPPERS if isinstance(document.get(k), Mapping) and document[k]]
+        inner = inner or ([] if keys else _only_state(document))
         if not inner:
             break
         keys.append(inner[0])
@@ -62,6 +64,20 @@ def read_state(path: Path | str) -> dict[str, torch.Tensor]:
             raise InputError(f"{path}{where}: {name!r} is no tensor but {kind}; {_WAY_OUT}")
         tensors[name] = _dense(path, name, value)
     return plain_state(_without_prefixes(tensors))
+
+
+def _only_state(document: Mapping[Any, Any]) -> list[Any]:
+    """Return the key of the only state dict in a checkpoint, which has any name of its own."""
+    if any(isinstance(value, torch.Tensor) for value in document.values()):
+        return []
+    found = [
+        key
+        for key, value in document.items()
+        if isinstance(value, Mapping)
+        and value
+        and all(isinstance(part, torch.Tensor) for part in value.values())
+    ]
+    return found if len(found) == 1 else []
 
 
 def _safetensors(path: Path) -> dict[str, torch.Tensor]:
@@ -126,6 +142,8 @@ def _dense(path: Path, name: str, tensor: torch.Tensor) -> torch.Tensor:
         )
     if tensor.is_nested:
         raise InputError(f"{path}: {name!r} is a nested tensor; save plain tensors")
+    # Parameters are saved like their tensors, but may not be looked at like them.
+    tensor = tensor.detach()
     if tensor.layout == torch.strided:
         return tensor
     try:

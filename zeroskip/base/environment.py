@@ -6,6 +6,7 @@ A shell may hold settings of other projects (``COCOTB_TEST_MODULES``, ``MAKEFLAG
 
 import os
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -39,18 +40,26 @@ def python_environment() -> dict[str, str]:
 
 
 def own_path() -> list[str]:
-    """Return where to look for modules: in our folder first, in the user's last.
+    """Return where to look for modules: in our folder first, then in Python's, in the user's last.
 
-    Folders that the user put on ``PYTHONPATH``, or works in, may have a ``sim`` or a ``cocotb.py``
-    of their own.
+    Folders that the user put on ``PYTHONPATH``, works in, or has a script in, may have a ``sim`` or
+    a ``cocotb.py`` of their own.
     """
     own = [os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     users = {os.path.realpath(path) for path in own}
     first = [str(source_root())]
     last: list[str] = []
     for path in map(os.path.abspath, sys.path):
-        (last if os.path.realpath(path) in users else first).append(path)
+        known = _is_library(path) and os.path.realpath(path) not in users
+        (first if known else last).append(path)
     return list(dict.fromkeys([*first, *last]))
+
+
+def _is_library(path: str) -> bool:
+    """Say whether a folder is of Python itself, or of packages that are installed."""
+    python = (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    installed = Path(path).name in ("dist-packages", "lib-dynload", "site-packages")
+    return installed or path in python or path.endswith(".zip")
 
 
 def source_root() -> Path:

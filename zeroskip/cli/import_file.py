@@ -1,6 +1,7 @@
 """``zeroskip import``: what is in a file of a network, and networks without a graph to ``.zsk``."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +39,8 @@ zeroskip import compressed_SqueezeNet.net --layers squeezenet -o squeezenet.zsk
 
 _GRAPHS = (".onnx", ".pt2", ".zsk", ".caffemodel", ".prototxt")
 _KERAS = (".keras", ".h5", ".hdf5")
+_WARNING = "warning: "
+"""What a note begins with that a user should act on."""
 
 
 def import_file(
@@ -164,10 +167,13 @@ def _write(
     meta = {"source": file.name}
     if hooks is None and model is None:
         return pack_state(state, output, meta=meta)
+    notes: list[str] = []
     with others_to_stderr():
         task = load_hooks(hooks) if hooks is not None else example_task(model or "", sample or ())
-        module = Network(task).holding(state, str(file))
-        return pack(module, output, task.example(), meta)
+        module = Network(task, on_note=notes.append).holding(state, str(file))
+        report = pack(module, output, task.example(), meta)
+    warnings = [text.removeprefix(_WARNING) for text in notes if text.startswith(_WARNING)]
+    return replace(report, warnings=(*warnings, *report.warnings))
 
 
 def _say(

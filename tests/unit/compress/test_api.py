@@ -177,7 +177,7 @@ def test_every_kind_of_model(tmp_path: Path) -> None:
             assert torch.equal(one, other)
     again = zs.compress(tmp_path / "small.zsk", x, y, density=0.5, epochs=0)
     assert nonzero(again) == nonzero(results[0])
-    with pytest.raises(InputError, match=r"net\.py has no function 'other'"):
+    with pytest.raises(InputError, match=r"net\.py has no function, class or network 'other'"):
         zs.compress(f"{tmp_path / 'net.py'}:other", x)
 
 

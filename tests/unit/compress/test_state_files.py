@@ -14,6 +14,7 @@ from torch.nn import utils
 from torch.nn.utils import parametrizations
 
 from zeroskip.base.errors import InputError
+from zeroskip.compiler.compress.found import state_layers
 from zeroskip.compiler.compress.pack import pack_state, state_of_zsk
 from zeroskip.compiler.compress.prepare import Network
 from zeroskip.compiler.compress.state_files import read_state
@@ -47,6 +48,7 @@ def prefixed(prefix: str) -> dict[str, torch.Tensor]:
         PLAIN,
         {"state_dict": PLAIN, "epoch": 3, "optimizer": {"state": {}}},
         {"model": {"state_dict": PLAIN}},
+        {"best_model": PLAIN, "epoch": 3},
         {"model": prefixed("module.")},
         {"net": prefixed("_orig_mod.module.")},
         lambda: {"fc.weight": W.to_sparse(), "fc.bias": PLAIN["fc.bias"]},
@@ -127,13 +129,50 @@ def test_other_files(tmp_path: Path) -> None:
         pack_state(read_state(tmp_path / "d.safetensors"), tmp_path / "x.zsk")
 
 
-def test_keys_that_do_not_fit_are_named() -> None:
-    def model() -> nn.Module:
-        return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.ReLU(), nn.Linear(2, 2))
+def model() -> nn.Module:
+    return nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.ReLU(), nn.Linear(2, 2))
 
+
+def task_of_model() -> Task:
     data = [(torch.zeros(2, 3), torch.tensor([0, 1]))]
-    task = Task("t", model, lambda: data, lambda: data)
+    return Task("t", model, lambda: data, lambda: data)
+
+
+def test_the_name_of_a_module_around_the_network_is_left_out() -> None:
+    state = {f"model.{name}": tensor for name, tensor in model().state_dict().items()}
+    held = Network(task_of_model()).holding(state, "f").state_dict()
+    assert torch.equal(held["3.weight"], state["model.3.weight"])
+
+
+def test_numbers_that_stand_for_others_are_no_weights() -> None:
     state = model().state_dict()
+    state["3.weight"] = torch.ones(2, 2, dtype=torch.int8)
+    with pytest.raises(
+        InputError, match=r"'3\.weight' is of type int8, where model\(\) has floats"
+    ):
+        Network(task_of_model()).holding(state, "f")
+
+
+def test_norms_that_a_file_does_not_have_are_told() -> None:
+    state = {name: t for name, t in model().state_dict().items() if not name.startswith("1.")}
+    notes: list[str] = []
+    Network(task_of_model(), on_note=notes.append).holding(state, "f")
+    assert notes[-1].startswith("warning: f has none of 1: its weights are taken as having them")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn, torch.float32])
+def test_layers_of_any_float_are_found(dtype: torch.dtype) -> None:
+    (layer,) = state_layers({"fc.weight": W.to(dtype)})
+    assert (layer.nnz, layer.values) == (3, 3)
+
+
+def test_parameters_are_tensors(tmp_path: Path) -> None:
+    torch.save(dict(nn.Linear(3, 2).named_parameters()), tmp_path / "x.pt")
+    assert [layer.weights for layer in state_layers(read_state(tmp_path / "x.pt"))] == [6]
+
+
+def test_keys_that_do_not_fit_are_named() -> None:
+    task, state = task_of_model(), model().state_dict()
     del state["1.num_batches_tracked"]
     assert torch.equal(
         Network(task).holding(state, "f").state_dict()["0.weight"], state["0.weight"]

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from zeroskip.base.cache import cache_dir, writing_cache
-from zeroskip.base.environment import clean_environment, python_environment, source_root
+from zeroskip.base.environment import (
+    clean_environment,
+    own_path,
+    python_environment,
+    source_root,
+)
 from zeroskip.base.errors import ToolError
 from zeroskip.sim.rtl.build import build_model
 from zeroskip.sim.rtl.tools import tool_environment
@@ -70,6 +75,15 @@ def test_our_packages_come_before_those_of_a_user(
         text=True,
     )
     assert done.stdout.startswith("zeroskip "), done.stderr
+
+
+def test_a_folder_of_a_users_script_comes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It is first on the path of whoever runs a script elsewhere, and hook files put theirs there.
+    libraries = [path for path in sys.path if path.endswith(("site-packages", "lib-dynload"))]
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *libraries])
+    assert own_path() == [str(source_root()), *libraries, str(tmp_path)]
 
 
 def test_the_cache_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
