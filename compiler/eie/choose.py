@@ -40,7 +40,8 @@ class Pattern:
     @classmethod
     def of(cls, codes: Any, positions: NDArray[np.int64]) -> "Pattern":
         """Return the pattern of a (rows, columns) CSC matrix; ``positions`` are (rows,)."""
-        return cls(codes.indptr.astype(np.int64), positions[codes.indices].astype(np.int64))
+        own = positions.astype(np.int64, copy=False)
+        return cls(codes.indptr.astype(np.int64), own[codes.indices])
 
 
 @dataclass(frozen=True)
@@ -156,9 +157,14 @@ def run_choices(
         window = window_rows(max(1, height), params)
         passes = -(-max(1, height) // window)
         weights += pattern.positions.size
+        made, padded = np.zeros(params.num_pes, np.int64), True
         for counts, width in zip(entries, widths, strict=True):
-            wider = dataclasses.replace(params, run_bits=width)
-            counts += pattern_entries(pattern, window, passes, wider)[1].sum(axis=(0, 1))
+            # Without padding, wider runs take as many entries.
+            if padded:
+                wider = dataclasses.replace(params, run_bits=width)
+                made = pattern_entries(pattern, window, passes, wider)[1].sum(axis=(0, 1))
+                padded = made.sum() > pattern.positions.size
+            counts += made
     return tuple(
         RunChoice(
             run_bits=width,

@@ -56,9 +56,13 @@ def bits_for(values: int) -> int:
 
 def distinct_values(weight: NDArray[np.float64], limit: int) -> int:
     """Count the distinct values of weights that are not 0; ``limit + 1`` if there are more."""
-    nonzero = np.ravel(weight)
-    values = _few_values(nonzero[nonzero != 0], limit)
-    return limit + 1 if values is None else values.size
+    flat = np.ravel(weight)
+    # Often a few weights have more values already.
+    for some in (flat[:_SAMPLE], flat):
+        values = _few_values(some[some != 0], limit)
+        if values is None:
+            return limit + 1
+    return values.size
 
 
 def share_layer(

@@ -196,7 +196,7 @@ def site_of(
     if found is None:
         return None
     mapping = replace(start, wo=wo, ho=ho, k_stride=found[0], y_stride=found[1])
-    streams = len(start.streams(params))
+    streams = start.num_streams(params)
     in_parts = any(
         taps > step for taps, step in zip(conv.weight.shape[2:], kernel_step, strict=True)
     )

@@ -145,11 +145,18 @@ def _mean_vectors(places: int, density: float, lanes: int) -> float:
     )
 
 
-@lru_cache(maxsize=1 << 12)
 def _block_vectors(taps: int, outputs: int, gap: int, density: float, params: ScnnParams) -> float:
     """Estimate the mean of the vectors of weights of a channel (phase) in a group."""
-    zeros = (taps - 1) * stored_zeros(density, gap, params.max_run)
-    return _mean_vectors(taps * outputs, density, params.mult_f) + zeros / params.mult_f
+    # All parameters as a key would take longer to hash than this to compute.
+    return _weight_vectors(taps, outputs, gap, density, params.max_run, params.mult_f)
+
+
+@lru_cache(maxsize=1 << 12)
+def _weight_vectors(
+    taps: int, outputs: int, gap: int, density: float, max_run: int, lanes: int
+) -> float:
+    zeros = (taps - 1) * stored_zeros(density, gap, max_run)
+    return _mean_vectors(taps * outputs, density, lanes) + zeros / lanes
 
 
 def _works(
@@ -162,7 +169,7 @@ def _works(
 ) -> Iterator[tuple[Work, int]]:
     """Give each kind of pass, and how many there are."""
     mapping = plan.mapping
-    streams = len(mapping.streams(params))
+    streams = mapping.num_streams(params)
     of_group, per_group = conv.out_shape[0] // conv.groups, conv.weight.shape[1]
     slices = _slices(conv.out_shape[0], conv.groups, per_group, plan.k_step)
     down, across = mapping.height(params), mapping.width(params)
@@ -241,6 +248,7 @@ def _row_steps(lanes: int, wo: int, halos: tuple[int, int], out_sx: int) -> int:
     return steps
 
 
+@lru_cache(maxsize=1 << 12)
 def _held(inputs: int, stride: int, tile: int, pes: int) -> tuple[int, ...]:
     """Count the inputs of a phase that each PE holds in one direction."""
     every = -(-inputs // stride)
@@ -269,15 +277,37 @@ class _Axis:
 
 def _places(conv: QuantConv, plan: LayerPlan) -> dict[tuple[_Axis, _Axis], int]:
     """Count the regions, times the parts of the kernel, that look the same to a pass."""
+    return _place_kinds(
+        conv.weight.shape[2:],
+        plan.kernel_step,
+        conv.stride,
+        conv.padding,
+        conv.in_shape[1:],
+        conv.out_shape[1:],
+        (plan.region_h, plan.region_w),
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _place_kinds(
+    kernel: tuple[int, ...],
+    kernel_step: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    inputs: tuple[int, ...],
+    outputs: tuple[int, ...],
+    region: tuple[int, int],
+) -> dict[tuple[_Axis, _Axis], int]:
+    """Count as :func:`_places` does; many plans have the same regions."""
     rows, columns = (
         axis_kinds(
-            conv.weight.shape[2 + axis],
-            plan.kernel_step[axis],
-            stride=conv.stride[axis],
-            padding=conv.padding[axis],
-            inputs=conv.in_shape[1 + axis],
-            outputs=conv.out_shape[1 + axis],
-            region=(plan.region_h, plan.region_w)[axis],
+            kernel[axis],
+            kernel_step[axis],
+            stride=stride[axis],
+            padding=padding[axis],
+            inputs=inputs[axis],
+            outputs=outputs[axis],
+            region=region[axis],
         )
         for axis in (0, 1)
     )

@@ -105,6 +105,10 @@ class Mapping:
         """Count the blocks of PEs, and so streams in use; those at the grid's edges lack PEs."""
         return -(-params.pes_x >> self.block_x) * -(-params.pes_y >> self.block_y)
 
+    def num_streams(self, params: ScnnParams) -> int:
+        """Count the streams that get weights, see :meth:`streams`."""
+        return params.pes_y // self.height(params) * (params.pes_x // self.width(params))
+
     def streams(self, params: ScnnParams) -> tuple[int, ...]:
         """List the streams whose blocks have all their PEs; only these get weights."""
         across = -(-params.pes_x >> self.block_x)

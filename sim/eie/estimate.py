@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from amaranth.hdl import Shape
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from zeroskip.base.compiled import njit
 from zeroskip.compiler.eie.choose import Pattern, pattern_entries
-from zeroskip.compiler.eie.place import local_rows, place
+from zeroskip.compiler.eie.place import Activity, Placement, Strategy, local_rows, place
 from zeroskip.compiler.eie.window import window_rows
 from zeroskip.compiler.engine import Job
 from zeroskip.compiler.ir.graph import QuantCell, QuantGraph, QuantLinear
@@ -85,7 +86,7 @@ class _Estimator:
         known = [job.activity.get(layer.name) for layer in graph.layers]
         activity = [often for often in known if often is not None]
         whole = activity if len(activity) == len(known) else None
-        positions = place(graph, params, job.options["placement"], whole)
+        positions = _places(graph, params, job.options["placement"], whole)
         return [
             _layer(layer, params, source, target, nonzeros)
             for layer, (source, target) in zip(graph.layers, pairwise(positions), strict=True)
@@ -109,6 +110,21 @@ class _Estimator:
 
 
 ESTIMATOR = _Estimator()
+
+
+_PLACED = WeakKeyDictionary[QuantGraph[Any], dict[tuple[Any, ...], Placement]]()
+"""By network, its placements by all that they follow from: most levers leave them as they are."""
+
+
+def _places(
+    graph: QuantGraph[Any], params: EieParams, strategy: Strategy, activity: Activity | None
+) -> Placement:
+    """Place a network as :func:`.place` does, once for each number of PEs."""
+    often = None if activity is None else tuple(values.tobytes() for values in activity)
+    placed, key = _PLACED.setdefault(graph, {}), (params.num_pes, strategy, often)
+    if key not in placed:
+        placed[key] = place(graph, params, strategy, activity)
+    return placed[key]
 
 
 def _layer(

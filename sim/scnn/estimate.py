@@ -90,16 +90,19 @@ class _Estimator:
                 known[layer.name],
                 _density_of(nonzeros, layer.name),
             )
-            found.append(_layer(layer, params, read, (1, 1), energy=energy))
+            areas = _planned(layer, params, read.density)
+            found.append(_layer(layer, areas, params, read, (1, 1), energy=energy))
             pool = pooling_behind(faster, number)
             windows = None if pool is None else fused_windows(faster.layers[pool], params)
             if pool is None or windows is None:
                 continue
             behind = faster.layers[pool]
             made_of_pool = _density_of(nonzeros, behind.name)
-            along = _layer(layer, params, read._replace(made=made_of_pool), windows, energy=energy)
+            pooled = read._replace(made=made_of_pool)
+            along = _layer(layer, areas, params, pooled, windows, energy=energy)
             before = _Read(nonzeros[layer.name], known[behind.name], made_of_pool)
-            apart = _layer(behind, params, before, (1, 1), energy=energy)
+            of_pool = _planned(behind, params, before.density)
+            apart = _layer(behind, of_pool, params, before, (1, 1), energy=energy)
             if along.cycles <= found[-1].cycles + apart.cycles:
                 found[-1], made[pool] = along, _nothing(behind)
             else:
@@ -188,8 +191,20 @@ def _in_windows(plan: LayerPlan, windows: tuple[int, int], params: ScnnParams) -
     return replace(plan, mapping=larger) if kc else None
 
 
+_Areas = Sequence[tuple[Region, QuantConv, LayerPlan]]
+"""Areas of a layer, each as a layer of its own, and how that is laid on the array."""
+
+
+def _planned(layer: QuantConv, params: ScnnParams, act_density: float) -> _Areas:
+    """Plan the areas of a layer, which are the same with a fused pooling and without."""
+    return [
+        (region, area, plan_layer(area, params, act_density)) for region, area in area_layers(layer)
+    ]
+
+
 def _layer(
     layer: QuantConv,
+    areas: _Areas,
     params: ScnnParams,
     read: _Read,
     windows: tuple[int, int],
@@ -203,8 +218,8 @@ def _layer(
     spent: dict[str, float] = dict.fromkeys(_CAUSES, 0.0)
     runs = stored = 0
     counts = Counter[str]()
-    for region, area in area_layers(layer):
-        plan = _in_windows(plan_layer(area, params, read.density), windows, params)
+    for region, area, planned in areas:
+        plan = _in_windows(planned, windows, params)
         if plan is None:
             spent["drain"] = math.inf
             continue
