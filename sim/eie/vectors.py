@@ -9,8 +9,10 @@ from zeroskip.base.errors import InputError
 from zeroskip.compiler.eie.part import EiePart
 from zeroskip.compiler.image.readmem import to_hex
 from zeroskip.hw.common.control import Command
-from zeroskip.hw.eie.formats import VERSION
+from zeroskip.hw.eie.formats import VERSION, host_bits
+from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.instances import memory_path
+from zeroskip.sim.bench_files import HostRun, run_files
 from zeroskip.sim.eie.rtl_image import image_job
 from zeroskip.sim.result import PartResult
 
@@ -20,7 +22,7 @@ __all__ = ["bench_files"]
 def bench_files(
     part: EiePart, columns: NDArray[np.int64], model: PartResult
 ) -> Mapping[str, bytes]:
-    """Write files for ``$readmemh`` by name, which ``zeroskip/flow/eie/testbench.v`` reads.
+    """Write files for ``$readmemh`` by name, which ``zeroskip/flow/testbench.v`` reads.
 
     The contents of an SRAM have the name of its path inside the array, with dots.
 
@@ -45,45 +47,40 @@ def bench_files(
     job = image_job(part, columns)
     p, runs = part.params, len(columns)
     rows, pes = np.indices(job.inputs.shape[1:]).reshape(2, -1)
-    given = _words(rows, pes, job.inputs.reshape(runs, -1))
     last = len(part.layers)
-    made = model.tensors[part.layers[-1].name].reshape(runs, -1)
+    made = part.in_run_order(model.tensors[part.layers[-1].name].reshape(runs, -1), last)
     places = part.placement[-1]
-    expected = _words(places // p.num_pes, places % p.num_pes, part.in_run_order(made, last))
-    commands = np.full(runs, int(Command.START), np.uint64)
+    commands = np.full(runs, int(Command.START), np.int64)
     if p.cells:
-        commands[list(job.begins)] |= np.uint64(Command.BEGIN)
-    cycles = part.in_run_order(model.run_cycles[:, 0]).astype(np.uint64)
-    heads = commands << np.uint64(32) | cycles
-    numbers = [
-        VERSION | p.num_pes << 16,
-        *(runs, given.shape[1], expected.shape[1]),
-        int(part.program[-1].swap),
-        # Cycles after which the testbench gives up: clearing takes one for each accumulator, and
-        # for each counter of each pass.
-        int(cycles.max()) + p.num_accs + 16 * p.num_descriptors + 1000,
+        commands[list(job.begins)] |= Command.BEGIN
+    cycles = part.in_run_order(model.run_cycles[:, 0])
+    found = [
+        HostRun(
+            clearing=Command.CLEAR,
+            start=int(commands[number]),
+            cycles=int(cycles[number]),
+            writes=_words(rows, pes, job.inputs[number].reshape(-1)),
+            reads=_words(places // p.num_pes, places % p.num_pes, made[number]),
+        )
+        for number in range(runs)
     ]
     srams = {
         f"{memory_path(name)}.hex": to_hex(sram.words, sram.width)
         for name, sram in part.srams.items()
     }
-    return srams | {
-        "run.hex": to_hex(np.array(numbers, np.uint64)[:, None], 64),
-        "vectors.hex": to_hex(
-            np.concatenate([heads[:, None], given, expected], axis=1).reshape(-1, 1), 64
-        ),
-    }
+    host = run_files(
+        found,
+        version=VERSION | p.num_pes << 16,
+        data_bits=host_bits(p),
+        # Clearing takes one for each accumulator, and for each counter of each pass.
+        most=int(cycles.max()) + p.num_accs + 16 * p.num_descriptors + 1000,
+        own=int(part.program[-1].swap),
+    )
+    return {**srams, **host}
 
 
 def _words(
     rows: NDArray[np.int64], pes: NDArray[np.int64], values: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
-    """Pack each value with its PE and row into a word of 64 bits: PE, row, and value of 32 bits.
-
-    Parameters
-    ----------
-    rows, pes : (words,).
-    values : (n, words).
-    """
-    places = (pes << 16 | rows) << 32
-    return (places | values & ((1 << 32) - 1)).astype(np.uint64)
+    """Put activations, each with its PE and row, as a host writes and reads them."""
+    return np.stack([np.full_like(rows, Space.ACT), pes, rows, values], axis=1).astype(np.uint64)

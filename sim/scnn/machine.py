@@ -1,6 +1,6 @@
 """SCNN, as simulation sees it."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from zeroskip.compiler.scnn.engine import ScnnPart
 from zeroskip.compiler.scnn.run import PassOutput, ScnnDescriptor
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.sim.machine import Counts, Description, Machine, Selection, Tensors, Tracks
-from zeroskip.sim.result import PartResult, by_layer
+from zeroskip.sim.result import PartResult, Result, by_layer
 from zeroskip.sim.rtl.runs import run_jobs
 from zeroskip.sim.rtl.waves import expected_waves
 from zeroskip.sim.scnn.contents import scnn_problems
@@ -29,6 +29,7 @@ from zeroskip.sim.scnn.rtl_files import ScnnResult
 from zeroskip.sim.scnn.select import select_layers, simulate_layers
 from zeroskip.sim.scnn.stores import ConvDifference, compare_stores
 from zeroskip.sim.scnn.system import ScnnLists
+from zeroskip.sim.scnn.vectors import bench_files
 from zeroskip.sim.scnn.walk import map_pass
 from zeroskip.sim.words import Compared
 
@@ -180,6 +181,11 @@ class _Scnn(Machine[ScnnPart]):
         self, part: ScnnPart, tensors: Tensors, name: str, process: int, begin: int
     ) -> Tracks:
         return trace_tracks(part, tensors, name, process, begin)
+
+    def bench_files(self, part: ScnnPart, result: Result) -> Mapping[str, bytes]:
+        run_cycles = result.part(self.engine).run_cycles
+        assert run_cycles is not None
+        return bench_files(part, result.tensors_on_arrays, run_cycles)
 
 
 def _compare_passes(

@@ -180,7 +180,7 @@ def _bench_files(image: Image, inputs: Path) -> Mapping[str, bytes]:
             f"{image.name!r} has parts for {', '.join(part.engine for part in image.parts)}, and "
             "--input is for an array by itself: use --top axi for a chip of both"
         )
-    part = image.alone()
     found = run(image, read_npy(inputs, "input"), "cycles")
+    part = found.image.alone()
     contents = machine(part.engine).bench_files(part, found)
     return {f"srams/{file}": text for file, text in contents.items()}

@@ -1,18 +1,16 @@
-"""Testbench in plain Verilog of an array of EIE by itself: a host at its port."""
+"""What a host of EIE does in another way than others, in the testbench of an array by itself."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from zeroskip.flow.template import fill, instance
+from zeroskip.flow import testbench as common
 from zeroskip.hw.common.bundle import Port
-from zeroskip.hw.common.control import CONTROL_SPACE, Command, Control
 from zeroskip.hw.eie.host import Space
 from zeroskip.hw.eie.params import EieParams
 
 __all__ = ["testbench"]
 
-_TEXT = Path(__file__).with_name("testbench.v")
-_DRIVEN = "clk", "rst", "cmd__payload", "cmd__valid", "rsp__ready"
+_OWN = Path(__file__).with_suffix(".v")
 
 
 def testbench(top: str, ports: Sequence[Port], p: EieParams) -> str:
@@ -24,34 +22,12 @@ def testbench(top: str, ports: Sequence[Port], p: EieParams) -> str:
     ports : of the module.
     p : of the array.
     """
-    (command,) = (port for port in ports if port.name == "cmd__payload")
-    fields = {name: (low, width) for name, low, width in command.fields}
-    places = {
-        f"{name.removeprefix('command.').upper()}_FIELD": f"{low + width - 1}:{low}"
-        for name, (low, width) in fields.items()
-    }
-    idle = [
-        f"    assign {port.name} = 0;\n"
-        for port in ports
-        if port.direction == "input" and port.name not in _DRIVEN
-    ]
-    # Status bits 1 and 5, see StatusBit.
-    source = "{answer[5], answer[1]}" if p.file_bits > 1 else "answer[1]"
     values = {
-        "CHIP": top,
-        "CMD_BITS": command.width,
-        "SPACE_BITS": fields["command.space"][1],
-        "ADDR_BITS": fields["command.addr"][1],
-        "DATA_BITS": fields["command.data"][1],
-        "PE_BITS": fields["pe"][1],
+        "WORD_BITS": p.act_bits,
         "FILE_BITS": p.file_bits,
         "ROW_BITS": p.act_addr_bits,
-        "ACT_BITS": p.act_bits,
-        "SOURCE": source,
-        "CLEAR_VALUE": int(Command.CLEAR),
-        "CONTROL_SPACE": CONTROL_SPACE,
+        # Status bits 1 and 5, see StatusBit.
+        "SOURCE": "{answer[5], answer[1]}" if p.file_bits > 1 else "answer[1]",
         "ACT_SPACE": int(Space.ACT),
-        **{f"{row.name}_ROW": int(row) for row in Control},
-        **places,
     }
-    return fill(_TEXT.read_text(), {"INSTANCE": instance(ports), "IDLE": "".join(idle)}, values)
+    return common.testbench(top, ports, _OWN.read_text(), driven=(), values=values)

@@ -6,10 +6,12 @@ from typing import Any
 
 from zeroskip.base.tables import Table
 from zeroskip.flow.flow import Flow, Modules
+from zeroskip.flow.scnn.testbench import testbench
 from zeroskip.flow.synth.liberty import Liberty
 from zeroskip.flow.synth.netlist import Netlist, synthesize
 from zeroskip.flow.synth.report import AreaReport, Unit, sum_units
 from zeroskip.flow.synth.sram_area import sram_area
+from zeroskip.hw.common.bundle import Port
 from zeroskip.hw.common.control import Command, Control, StatusBit
 from zeroskip.hw.scnn.array import ARRAY_MODULE, PE_MODULE, ScnnArray
 from zeroskip.hw.scnn.formats import Space, StallClass
@@ -55,6 +57,9 @@ class _Scnn(Flow[ScnnParams]):
 
     def num_pes(self, params: ScnnParams) -> int:
         return params.num_pes
+
+    def testbench(self, top: str, listed: Sequence[Port], params: ScnnParams) -> str:
+        return testbench(top, listed, params)
 
     def measured(self, params: ScnnParams) -> Modules:
         """Return the PE; what the array has around its PEs is not in the report."""
