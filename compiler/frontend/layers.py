@@ -51,19 +51,23 @@ class Layers(Values):
     ) -> View:
         """Add a scaling: of planes it must be the same all over a channel, of a vector need not."""
         view = self._whole(node, value)
-        flat = view.places.ndim == 1 or view.tensor in self._draft.flat
-        channels = view.places.size if flat else self._draft.shapes[view.tensor][0]
-        per_channel: list[NDArray[np.float64]] = []
-        for array in self._reader.spread(node, *numbers):
+        channels, *plane = self._draft.shapes[view.tensor]
+        whole = np.empty((2, view.places.size))
+        for elements, array in zip(whole, self._reader.spread(node, *numbers), strict=True):
             if array.shape != view.places.shape:
                 raise ops.node_error(node, "its constant has more dimensions than the sample")
-            whole = np.empty(array.size)
-            whole[view.places.ravel()] = array.ravel()
-            whole = whole.reshape(channels, -1)
-            if np.any(whole != whole[:, :1]):
-                raise ops.node_error(node, "its constant differs inside a channel")
-            per_channel.append(whole[:, 0].copy())
-        tensor = self._draft.affine(node.layer, view.tensor, *per_channel, flat=flat)
+            elements[view.places.ravel()] = array.ravel()
+        of_channels = whole.reshape(2, channels, -1)
+        same = np.array_equal(of_channels, np.broadcast_to(of_channels[..., :1], of_channels.shape))
+        # A vector that is a plane, as a signal, stays one where that says the same.
+        as_planes = same and plane != [1, 1]
+        flat = view.tensor in self._draft.flat or (view.places.ndim == 1 and not as_planes)
+        if flat:
+            of_channels = whole[..., None]
+        elif not same:
+            raise ops.node_error(node, "its constant differs inside a channel")
+        scale, shift = of_channels[..., 0].copy()
+        tensor = self._draft.affine(node.layer, view.tensor, scale, shift, flat=flat)
         return dataclasses.replace(view, tensor=tensor)
 
     def _scaling(self, node: Node) -> View:

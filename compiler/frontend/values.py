@@ -86,20 +86,14 @@ class Values:
     def _padded(self, value: str) -> tuple[Shape | None, tuple[int, int, int, int] | None]:
         """Return the planes that a value is, and the zeros around those of its tensor.
 
-        See :func:`.padded_sides`. An input that was given other dimensions before its padding, as
-        lines of a vector, gets these.
+        See :func:`.padded_sides`.
         """
         view = self._values[value]
         shape = planes_of(view.places.shape)
         if shape is None:
             return None, None
-        places = view.places.reshape(shape)
-        if view.tensor == INPUT and (places == ZERO).any() and (places != ZERO).any():
-            there = np.argwhere(places != ZERO)
-            box = tuple(map(slice, there.min(axis=0), there.max(axis=0) + 1))
-            if self._as_planes(INPUT, places[box]):
-                places = self._values[value].places.reshape(shape)
-        return shape, padded_sides(places, self._draft.shapes[view.tensor])
+        own = self._draft.shapes[view.tensor]
+        return shape, padded_sides(view.places.reshape(shape), own)
 
     def _as_planes(self, tensor: str, places: Places) -> bool:
         """Say whether a tensor is ``places`` (C, H, W), or an input that can be given so."""

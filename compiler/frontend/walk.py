@@ -10,13 +10,16 @@ from zeroskip.compiler.frontend import ops, plane_ops
 from zeroskip.compiler.frontend.finish import finish
 from zeroskip.compiler.frontend.hints import hint
 from zeroskip.compiler.frontend.layers import Layers
-from zeroskip.compiler.frontend.moves import MOVES, Places, in_order, moved
+from zeroskip.compiler.frontend.moves import MOVES, ZERO, Places, in_order, moved
 from zeroskip.compiler.frontend.program import Node, Ref
 from zeroskip.compiler.frontend.traced import Reader
-from zeroskip.compiler.frontend.values import View, axes_of
-from zeroskip.compiler.ir.graph import FloatGraph
+from zeroskip.compiler.frontend.values import View, axes_of, planes_of
+from zeroskip.compiler.ir.graph import INPUT, FloatGraph
 
 __all__ = ["Walk"]
+
+_OF_PLANES = {*plane_ops.CONVS, *plane_ops.POOLS, *plane_ops.ADAPTIVE}
+_OF_ELEMENTS = {*ops.SAME, *ops.RELUS, *ops.NORMS, *ops.SCALINGS, ops.NEGATION}
 
 
 class Walk(Layers):
@@ -90,6 +93,8 @@ class Walk(Layers):
     def _walked(self) -> View:
         """Add what all nodes do; return the output."""
         self._refuse_attention()
+        if any(_needs_planes(self._reader, node) for node in self._nodes):
+            self._give_input_as_planes()
         for node in self._nodes:
             if not node.outputs:
                 continue  # A check that export left in, or arithmetic on the batch size.
@@ -110,6 +115,40 @@ class Walk(Layers):
                 f"the output {output} is not a result of the network; supported is {ops.SUPPORTED}"
             )
         return self._values[output]
+
+    def _give_input_as_planes(self) -> None:
+        """Give the input the dimensions in which the first convolution or pooling reads it.
+
+        What is done to each element before, and zeros around it, change nothing of these: of a
+        network of TensorFlow, whose channels are last, ``(x / 255).permute(0, 3, 1, 2)``.
+        """
+        number, found = self._reader.number, dict(self._values)
+        for node in self._nodes:
+            read = [ref for ref in node.refs() if ref in found]
+            if len(read) != 1 or not node.outputs:
+                continue
+            base, places = node.base, found[read[0]].places
+            if base in _OF_PLANES:
+                shape = planes_of(places.shape)
+                there = np.argwhere(places != ZERO)
+                if shape is None or not len(there):
+                    return
+                inner = tuple(map(slice, there.min(axis=0), there.max(axis=0) + 1))
+                self._as_planes(INPUT, places[inner].reshape(planes_of(places[inner].shape)))
+                return
+            if base in _OF_ELEMENTS:
+                made = [places]
+            elif base in MOVES:
+                try:
+                    shapes = [self._reader.sample_shape(name, node) for name in node.outputs]
+                    made = moved(node, places, shapes, number)
+                except CompileError:
+                    return  # The walk says why.
+            else:
+                continue
+            found |= {
+                name: View(INPUT, result) for name, result in zip(node.outputs, made, strict=False)
+            }
 
     def _refuse_attention(self) -> None:
         """Refuse products of two activations, rather than what turns and cuts these before."""

@@ -74,6 +74,14 @@ PADDED: dict[str, Case] = {
         (20,),
         "c",
     ),
+    "around a scaled signal": (
+        fun(
+            lambda m, x: m.c(functional.pad((2 * x - 1)[:, None], (3, 5))),
+            c=line(1, 3, 4, stride=2),
+        ),
+        (20,),
+        "c c",
+    ),
     "same, even, dilated": (
         seq(box(2, 4, (4, 3), padding="same", dilation=(3, 2), groups=2)),
         (2, 6, 7),
@@ -428,17 +436,28 @@ def test_computes_what_torch_does(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(made.reshape(exact.shape), exact, rtol=1e-9, atol=1e-9)
 
 
-def test_padding_around_channels_that_were_last() -> None:
-    """The input is given in another order, and the convolution pads it, as of TensorFlow's."""
+@pytest.mark.parametrize(
+    "before",
+    [
+        lambda x: functional.pad(x.permute(0, 3, 1, 2), (1, 2, 1, 0)),
+        lambda x: (2 * x - 1).permute(0, 3, 1, 2),
+        lambda x: (x / torch.tensor([2.0, 3.0]) - 1).relu().permute(0, 3, 1, 2),
+        lambda x: functional.max_pool2d(functional.pad((-x).permute(0, 3, 1, 2).relu(), (1, 0)), 2),
+    ],
+    ids=["padded", "scaled", "scaled by channels", "pooled"],
+)
+def test_channels_that_were_last(before: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """The input is given in another order, as of TensorFlow's networks, whatever is done to it."""
     module = prepared(
         fun(
-            lambda m, x: m.c(functional.pad(x.permute(0, 3, 1, 2), (1, 2, 1, 0))),
+            lambda m, x: m.c(m.n(before(x))),
             c=conv(2, 3, 3, stride=2),
+            n=nn.BatchNorm2d(2),
         )()
     )
-    x = torch.randn(3, 5, 6, 2, dtype=torch.float64)
+    x = torch.randn(3, 7, 8, 2, dtype=torch.float64)
     network = import_module(module, x)
-    assert (kinds(network), network.sample_axes) == ("c", (2, 0, 1))
+    assert network.sample_axes == (2, 0, 1)
     made = forward(network, x.permute(0, 3, 1, 2).numpy())
     np.testing.assert_allclose(made, module(x).detach().numpy(), rtol=1e-9, atol=1e-9)
 
