@@ -193,8 +193,9 @@ def system_registers(params: SystemParams, sizes: Mapping[str, int]) -> Register
             Field("ENABLE", 0, 1, Access.READ_WRITE, "the interrupt may be raised"),
         )),
         Entry("IER", Register.IER, "interrupt enable: events that are noted", flags(enabled)),
-        Entry("ISR", Register.ISR, "interrupt status: events that came; any raises the interrupt",
-              flags(noted)),
+        Entry("ISR", Register.ISR, "interrupt status: events that came; any raises the interrupt. "
+              "A 1 toggles its bit: write back what was read, a 1 for an event that has not come "
+              "sets it", flags(noted)),
         Entry("ERROR", Register.ERROR, "why the last inference was abandoned; 0 after a start", (
             Field("CODE", 0, 4, Access.READ, "reason, see the errors of command lists"),
             Field("COMMAND", 8, ROW_BITS, Access.READ, "number of the command in its list"),

@@ -106,6 +106,9 @@ def test_markdown(files: dict[str, bytes]) -> None:
     assert found == listed(MAP)
     for _, field in MAP.fields(*Access):
         assert field.about in html.unescape(text)
+    for register, _ in MAP.fields(Access.TOGGLE):
+        assert "toggles" in register.about
+        assert register.about in html.unescape(text)
 
 
 def test_html(files: dict[str, bytes]) -> None:
