@@ -1,6 +1,7 @@
 """Recurrent networks: LSTM, GRU and their cells, with what is around them at every step."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,8 +29,11 @@ MOST_STEPS = 1 << 14
 
 _LAYERS: dict[str, Literal["lstm", "gru"]] = {"lstm": "lstm", "gru": "gru"}
 _CELLS: dict[str, Literal["lstm", "gru"]] = {"lstm_cell": "lstm", "gru_cell": "gru"}
-_MOVES = ("select", "transpose", "permute", "slice", *SHAPES)
-_KNOWN = {*_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, *CONCATS, "relu", "add", "unbind"}
+_MOVES = ("select", "transpose", "permute", "slice", "unsqueeze", *SHAPES)
+_KNOWN = {
+    *_LAYERS, *_CELLS, *ops.PRODUCTS, *ops.SAME, *_MOVES, *CONCATS, "add", "relu", "stack",
+    "unbind",
+}  # fmt: skip
 """What may be done to steps of a sequence."""
 
 _PLAIN = ("rnn_tanh", "rnn_relu", "rnn_tanh_cell", "rnn_relu_cell")
@@ -44,7 +48,7 @@ _WAYS_OUT = {
     "embedding": "give the network what it makes, or one-hot vectors with a Linear in its place",
     **dict.fromkeys(
         ("conv1d", "conv2d", "convolution", "batch_norm", "max_pool1d", "max_pool2d", "avg_pool1d",
-         "avg_pool2d", "adaptive_avg_pool2d", "unsqueeze", "pad", "constant_pad_nd"),
+         "avg_pool2d", "adaptive_avg_pool2d", "pad", "constant_pad_nd"),
         _OF_PLANES,
     ),
 }  # fmt: skip
@@ -106,6 +110,11 @@ class _Walk:
         self._check_known()
         self._values: dict[str, StepValue] = {}
         self._unrolled: dict[str, _Unrolled] = {}
+        # Layers that Python code calls step by step: by what they read and their weights, or None
+        # of those that are a ReLU alone.
+        self._called: dict[tuple[str, tuple[str, ...] | None], str] = {}
+        # Of these, ReLUs that the layers before them do.
+        self._clipped: set[str] = set()
         self._steps, self._columns = self._shape()
         self._moves = Moves(graph, self._layers, self._values, self._steps)
 
@@ -147,7 +156,8 @@ class _Walk:
             if node.outputs:
                 self._apply(node)
         output = self._values.get(self._graph.outputs[0])
-        if output is None or output.form in ("hidden", "state") or output.tensor == INPUT:
+        forms = ("batch", "steps", "step", "finals", "apart", "pairs")
+        if output is None or output.form not in forms or output.tensor == INPUT:
             raise CompileError(
                 f"the output {self._graph.outputs[0]!r} is not what a layer makes at the last "
                 f"step, or at all; supported is {SUPPORTED}"
@@ -201,7 +211,7 @@ class _Walk:
             self._relu(node)
         elif base == "add":
             self._bias(node)
-        elif base in CONCATS:
+        elif base in CONCATS or base == "stack":
             self._values[node.outputs[0]] = self._moves.concatenated(node)
         elif base == "unbind":
             self._values |= self._moves.taken_apart(node, self._first(node))
@@ -240,13 +250,23 @@ class _Walk:
         """Clip outputs of a Linear layer there; others by a layer that does nothing else."""
         value = self._first(node)
         made = self._layers.linear(value.tensor)
-        if made is not None and (made.relu or self._reads_alone(node, made)):
+        key = value.tensor, None
+        if node.name in self._clipped:
+            pass
+        elif value.form == "step" and key in self._called:
+            value = dataclasses.replace(value, tensor=self._called[key])
+        elif (
+            made is not None
+            and not self._is_called(made)
+            and (made.relu or self._reads_alone(node, made))
+        ):
             self._layers.clip(made)
         elif value.form in ("step", "batch", "steps") and value.tensor != INPUT:
-            self._check_last(value, node)
             name, size = self._layers.free_name(node.layer), self._size(node)
             same = FloatLinear(name, (value.tensor,), np.eye(size), np.zeros(size), relu=True)
             self._layers.add(same, node)
+            if value.form == "step":
+                self._called[key] = name
             value = dataclasses.replace(value, tensor=name)
         else:
             raise refusal(node, "a ReLU must follow a layer whose outputs are of steps")
@@ -274,15 +294,43 @@ class _Walk:
         added = next((constant for constant in constants if constant is not None), None)
         if made is None or made.relu or added is None:
             raise refusal(node, "only a constant can be added, to outputs of a Linear layer")
-        if not self._reads_alone(node, made):
+        if self._is_called(made) or not self._reads_alone(node, made):
             raise refusal(node, f"outputs of layer {made.name!r} are read without it, too")
         bias = made.bias + np.asarray(added, np.float64).ravel()
         self._layers.by_name[value.tensor] = dataclasses.replace(made, bias=bias)
         self._values[node.outputs[0]] = value
 
+    def _is_called(self, layer: FloatLinear) -> bool:
+        """Say whether Python code calls a layer at more than one step."""
+        return layer.name in self._called.values()
+
+    def _calls(self, names: tuple[str, ...]) -> list[Node]:
+        """Return the nodes that multiply by the same weights, one at each step."""
+        return [
+            node
+            for node in self._nodes
+            if node.base in ops.PRODUCTS and _names(node, ops.PRODUCTS[node.base][1:]) == names
+        ]
+
+    def _relus_of(self, calls: list[Node]) -> set[str]:
+        """Return the ReLUs behind calls of a layer, if each has one that alone reads it."""
+        found = set[str]()
+        for call in calls:
+            readers = [node for node in self._nodes if call.outputs[0] in node.refs()]
+            if [node.base for node in readers] != ["relu"]:
+                return set()
+            if call.outputs[0] in self._graph.outputs:
+                return set()
+            found.add(readers[0].name)
+        return found
+
     def _linear(self, node: Node) -> None:
         value = self._first(node)
-        self._check_last(value, node)
+        names = _names(node, ops.PRODUCTS[node.base][1:])
+        if value.form == "step" and (value.tensor, names) in self._called:
+            tensor = self._called[value.tensor, names]
+            self._values[node.outputs[0]] = dataclasses.replace(value, tensor=tensor)
+            return
         x, matrix, bias = (node.args.get(key) for key in ops.PRODUCTS[node.base])
         number = self._reader.number
         weight, offset = number(matrix), 0.0 if bias is None else number(bias)
@@ -294,7 +342,13 @@ class _Walk:
         weight = weight if node.base == "linear" else weight.T
         owner = self._reader.owner(matrix.name if isinstance(matrix, Ref) else "", node)
         offset = np.full(len(weight), np.asarray(offset, np.float64).ravel())
-        self._layers.add(FloatLinear(owner, (value.tensor,), weight, offset, relu=False), node)
+        relus = set[str]()
+        if value.form == "step" and len(calls := self._calls(names)) > 1:
+            self._called[value.tensor, names] = owner
+            relus = self._relus_of(calls)
+            self._clipped |= relus
+        clips = bool(relus)
+        self._layers.add(FloatLinear(owner, (value.tensor,), weight, offset, relu=clips), node)
         self._values[node.outputs[0]] = dataclasses.replace(value, tensor=owner)
 
     def _check_state(self, node: Node, state: Any) -> None:
@@ -384,3 +438,8 @@ class _Walk:
         self._values[node.outputs[0]] = StepValue(seen.name, "step", value.step)
         for output in node.outputs[1:]:
             self._values[output] = StepValue(seen.name, "state", value.step)
+
+
+def _names(node: Node, keys: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of some arguments of a node, "" for those that are none."""
+    return tuple(getattr(node.args.get(key), "name", "") for key in keys)

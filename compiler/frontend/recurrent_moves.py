@@ -8,6 +8,7 @@ from zeroskip.compiler.frontend.program import Graph, Node
 from zeroskip.compiler.frontend.recurrent_layers import StepLayers
 from zeroskip.compiler.frontend.recurrent_values import (
     SWAPPED,
+    Form,
     StepValue,
     is_whole,
     refusal,
@@ -15,6 +16,9 @@ from zeroskip.compiler.frontend.recurrent_values import (
 )
 
 __all__ = ["Moves"]
+
+_SINGLES: Mapping[int, Form] = {0: "single of steps", 1: "single of batch"}
+"""By the dimension that a step gets to become a sequence, the form that it has then."""
 
 
 class Moves:
@@ -32,6 +36,8 @@ class Moves:
         self, graph: Graph, layers: StepLayers, values: Mapping[str, StepValue], steps: int
     ) -> None:
         self._graph, self._layers, self._values, self._steps = graph, layers, values, steps
+        # By the layers that Python code joins, at each step anew.
+        self._joins: dict[tuple[str, ...], str] = {}
 
     def moved(self, node: Node, value: StepValue) -> StepValue:
         """Translate a node that selects a step or a final state, or reorders dimensions."""
@@ -42,6 +48,8 @@ class Moves:
             return dataclasses.replace(value, form=form)
         if node.base in SHAPES and (shaped := self._shaped(node, value)) is not None:
             return shaped
+        if node.base == "unsqueeze":
+            return self._single(node, value)
         axis = {"batch": 1, "steps": 0, "hidden": 0}.get(value.form)
         dim, index = args.get("dim"), args.get("index", 0)
         if node.base == "select" and dim == axis and value.form != "hidden":
@@ -58,12 +66,31 @@ class Moves:
             name: StepValue(value.tensor, "step", step) for step, name in enumerate(node.outputs)
         }
 
+    def _single(self, node: Node, value: StepValue) -> StepValue:
+        """Translate a step that becomes a sequence of one, to be joined with others."""
+        form = _SINGLES.get(node.args["dim"] % 3) if value.form == "step" else None
+        if form is None:
+            raise refusal(node, "only a step can become a sequence, of one step")
+        return dataclasses.replace(value, form=form)
+
+    def _all_steps(self, node: Node, values: list[StepValue], form: Form) -> StepValue:
+        """Return the sequence of which ``values`` are the steps."""
+        (tensor, *others), steps = (
+            {value.tensor for value in values},
+            [value.step for value in values],
+        )
+        if others or steps != list(range(self._steps)):
+            raise refusal(node, "only all steps of one layer, from the first to the last")
+        return StepValue(tensor, form)
+
     def _shaped(self, node: Node, value: StepValue) -> StepValue | None:
         """Translate a reshape that removes or joins the dimension of directions; None of others."""
         shapes = (self._graph.values[name].shape for name in (node.refs()[0], node.outputs[0]))
         before, after = shapes
         if before == after:
             return value
+        if value.form == "step" and before[0] == 1 and after == (1, *before):
+            return dataclasses.replace(value, form="single")
         if len(before) != len(after) + 1:
             return None
         if value.form == "hidden" and len(value.sides) == 1:
@@ -87,7 +114,14 @@ class Moves:
         values = [self._values[name] for name in node.refs() if name in self._values]
         dim, first = node.args.get("dim", 0), values[0]
         same = all((value.form, value.step) == (first.form, first.step) for value in values)
-        same = same and len(values) == len(node.refs())
+        every = len(values) == len(node.refs())
+        same = same and every
+        joined = _SINGLES.get(dim % 3)
+        forms = {"step"} if node.base == "stack" else {joined, "single"}
+        if every and joined is not None and forms.issuperset(value.form for value in values):
+            form = "batch" if joined == "single of batch" else "steps"
+            return self._all_steps(node, values, form)
+        same = same and node.base != "stack"
         last = {"step": 1, "batch": 2, "steps": 2}
         if same and first.form == "hidden" and dim == 0:
             sides = tuple(side for value in values for side in value.sides)
@@ -97,7 +131,11 @@ class Moves:
         return self._joined(node, values)
 
     def _joined(self, node: Node, values: list[StepValue]) -> StepValue:
-        # In Keras, what joins the directions of a layer has the layer's name.
-        name = self._layers.free_name(node.name)
-        self._layers.join(name, [value.tensor for value in values])
-        return dataclasses.replace(values[0], tensor=name)
+        parts = tuple(value.tensor for value in values)
+        is_step = values[0].form == "step"
+        if not is_step or parts not in self._joins:
+            # In Keras, what joins the directions of a layer has the layer's name.
+            name = self._layers.free_name(node.name)
+            self._layers.join(name, parts)
+            self._joins[parts] = name
+        return dataclasses.replace(values[0], tensor=self._joins[parts])

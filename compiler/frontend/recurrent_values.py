@@ -7,7 +7,7 @@ from typing import Literal
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.frontend.program import Graph, Node
 
-__all__ = ["SUPPORTED", "SWAPPED", "StepValue", "is_whole", "refusal", "swaps"]
+__all__ = ["SUPPORTED", "SWAPPED", "Form", "StepValue", "is_whole", "refusal", "swaps"]
 
 SUPPORTED = (
     "of a recurrent network LSTM, with projection and peepholes or without, GRU, LSTMCell and "
@@ -18,7 +18,19 @@ SUPPORTED = (
 _ENDLESS = (1 << 63) - 1
 """End that torch writes for a slice without one, such as ``x[1:]``."""
 
-Form = Literal["batch", "steps", "step", "hidden", "finals", "state", "apart", "pairs"]
+Form = Literal[
+    "batch",
+    "steps",
+    "step",
+    "hidden",
+    "finals",
+    "state",
+    "apart",
+    "pairs",
+    "single",
+    "single of batch",
+    "single of steps",
+]
 
 SWAPPED: Mapping[str, Form] = {
     "batch": "steps", "steps": "batch", "hidden": "finals", "apart": "pairs",
@@ -36,7 +48,8 @@ class StepValue:
     form : ``batch`` and ``steps`` are of sequences, whichever is the first dimension; ``step`` is a
         single step; ``hidden`` is the last step that each layer and direction has made, ``state``
         their states, and ``finals`` hidden ones with the batch first. ``apart`` are steps whose
-        directions are a dimension of their own, behind the steps, and ``pairs`` behind the batch.
+        directions are a dimension of their own, behind the steps, and ``pairs`` behind the batch. A
+        ``single`` step is a sequence of one, of either form where the batch is one, too.
     step : its number, of a single one.
     sides : names of those layers and directions, in order.
     """

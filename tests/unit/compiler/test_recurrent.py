@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,25 @@ class Cells(nn.Module):
         return g
 
 
+class Stacked(nn.Module):
+    """A cell, with layers before and behind it, whose outputs at all steps are one tensor."""
+
+    def __init__(self, join: Callable[[list[torch.Tensor]], torch.Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(8)
+        self.before, self.cell, self.out = nn.Linear(5, 4), nn.LSTMCell(4, 7), nn.Linear(7, 3)
+        self.join = join
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = c = x.new_zeros(x.shape[0], 7)
+        outputs = list[torch.Tensor]()
+        for step in x.unbind(1):
+            h, c = self.cell(torch.relu(self.before(step)), (h, c))
+            y = self.out(torch.relu(h))
+            outputs.append(torch.cat([y, torch.relu(y)], 1))
+        return self.join(outputs)
+
+
 class Clipped(nn.Module):
     """ReLU of a cell's outputs, and of a Linear's that are read without it, too."""
 
@@ -161,6 +181,10 @@ NETWORKS: dict[str, nn.Module] = {
     "gru": Layers("GRU", batch_first=True, num_layers=2, bias=False),
     "hidden": Hidden(),
     "cells": Cells(),
+    "cells, stacked": Stacked(lambda steps: torch.stack(steps, 1)),
+    "cells, one behind the other": Stacked(
+        lambda steps: torch.cat([step.unsqueeze(1) for step in steps], 1)
+    ),
     "ReLU of cells": Clipped(),
     "ReLU of a projection": Clipped(proj_size=3),
     "last of both directions": Both("GRU", final=False),
@@ -365,6 +389,10 @@ class Behind(nn.Module):
         (
             Other(nn.LSTM(5, 7, batch_first=True), "step"),
             "it is of step 1, and only the last, 3, can leave",
+        ),
+        (
+            Stacked(lambda steps: torch.stack(steps[::-1], 1)),
+            "'stack' .*only all steps of one layer, from the first to the last",
         ),
     ],
 )
