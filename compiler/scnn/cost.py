@@ -180,7 +180,8 @@ def _works(
         )
         # In the drain, the phases across of a row of the tile follow each other as shorter rows.
         rows = mapping.ho + sum(halos_y)
-        steps = rows * row_steps(params, mapping.wo, halos_x, out_stride, pool_x)
+        width = params.drain_width(out_stride, pool_x, halos=any((*halos_x, *halos_y)))
+        steps = rows * row_steps(width, mapping.wo, halos_x, out_stride)
         for (outputs, channels), count in slices.items():
             each = -(-outputs // streams)
             groups = -(-each // mapping.kc)
@@ -223,27 +224,22 @@ def _slices(depth: int, groups: int, fan: int, k_step: int) -> Counter[tuple[int
     )
 
 
-def row_steps(
-    params: ScnnParams, wo: int, halos: tuple[int, int], out_sx: int = 1, pool_x: int = 1
-) -> int:
+@lru_cache(maxsize=1 << 12)
+def row_steps(width: int, wo: int, halos: tuple[int, int], out_sx: int = 1) -> int:
     """Count the steps in which the drain walks one row of a tile, of all phases across.
 
     Parameters
     ----------
+    width : columns that a step goes on by, see :meth:`.ScnnParams.drain_width`.
+    wo : columns of the tile.
     halos : outputs that belong to the neighbours on the left, and on the right, as well.
     out_sx : phases across.
-    pool_x : columns of windows whose maximum is written.
     """
-    return _row_steps(params.drain_lanes(out_sx, pool_x), wo, halos, out_sx)
-
-
-@lru_cache(maxsize=1 << 12)
-def _row_steps(lanes: int, wo: int, halos: tuple[int, int], out_sx: int) -> int:
     left, right = halos
     steps = 0
     for phase in range(out_sx):
-        for first in range(phase, wo, lanes * out_sx):
-            last = min(first + lanes * out_sx, wo + phase) - out_sx
+        for first in range(phase, wo, width):
+            last = min(first + width, wo + phase) - out_sx
             steps += 1 + (first < right) + (last >= wo - left)
     return steps
 

@@ -362,8 +362,10 @@ class Placer:
         if windows is None or to != source.pooled(windows):
             return math.inf
         p, width = self._params, source.tile_w
-        steps = row_steps(p, width, (0, 0), 1, windows[1])
-        steps -= row_steps(p, width, (0, 0), windows[1])
+        # Most layers whose blocks have several PEs have halos.
+        fused = p.drain_width(1, windows[1], halos=source.block_x + source.block_y > 0)
+        apart = p.drain_width(windows[1])
+        steps = row_steps(fused, width, (0, 0)) - row_steps(apart, width, (0, 0), windows[1])
         each = max(piece.each(to.blocks(p)) for piece in made)
         return float(max(0, steps) * source.tile_h * each)
 

@@ -76,6 +76,16 @@ def written_tile(step: Any) -> tuple[int, int]:
     return step.ho // step.pool_y, step.wo // step.pool_x
 
 
+def has_halos(step: Any) -> bool:
+    """Return whether PEs have parts of their neighbours' outputs in a pass with this descriptor."""
+    return any((step.halo_left, step.halo_right, step.halo_top, step.halo_bottom))
+
+
+def reads_pairs(step: Any) -> bool:
+    """Return whether lanes of the drain read two sums of a window, in a pass with it."""
+    return step.pool_x % 2 == 0 and not has_halos(step)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TileLayout:
     """How a region of a plane lies in the PEs of a block, and in what order; ``docs/scnn.md``.

@@ -28,7 +28,10 @@ class Accumulators(wiring.Component):
     read, read_addr, read_step, read_set : In, lanes that read an accumulator, which is then set to
         the initial value: lane n the one at ``read_addr + n * read_step``, of as many banks as
         there are lanes, and only in a set that no product is for.
-    read_data : Out, what each lane read in the cycle before.
+    read_pairs : In, each lane reads the accumulator behind that one, too; of as many banks as there
+        are accumulators.
+    read_data : Out, what each lane read in the cycle before; nothing of use with ``read_pairs``.
+    greater : Out, with ``read_pairs``, the greater of the two.
     wipe, wipe_entry : In, set an entry of all banks of both sets to the initial value; only
         while there are no products.
     waiting : Out, for each set, products for it are in the registers.
@@ -41,13 +44,16 @@ class Accumulators(wiring.Component):
     read_addr: Signal
     read_step: Signal
     read_set: Signal
+    read_pairs: Signal
     read_data: data.View
+    greater: data.View
     wipe: Signal
     wipe_entry: Signal
     waiting: Signal
 
     def __init__(self, params: ScnnParams) -> None:
         self._p = params
+        sums = data.ArrayLayout(signed(params.acc_bits), params.mult_i)
         super().__init__({
             "heads": In(head_signature(params)).array(params.banks),
             "maximum": In(1),
@@ -56,7 +62,9 @@ class Accumulators(wiring.Component):
             "read_addr": In(params.acc_addr_bits),
             "read_step": In(3),
             "read_set": In(1),
-            "read_data": Out(data.ArrayLayout(signed(params.acc_bits), params.mult_i)),
+            "read_pairs": In(1),
+            "read_data": Out(sums),
+            "greater": Out(sums),
             "wipe": In(1),
             "wipe_entry": In(params.entry_addr_bits),
             "waiting": Out(2),
@@ -72,15 +80,35 @@ class Accumulators(wiring.Component):
         s_entries = [Signal(p.entry_addr_bits, reset_less=True) for _ in range(p.banks)]
         s_banks = Signal(p.banks)
         s_sets = Signal(2)
+        # Banks are even and odd ones in turn, and so are an accumulator and the one behind it: what
+        # is in even banks is chosen apart from what is in odd ones, and both cost what one did.
+        sides = min(p.banks, 2)
         for lane in range(p.mult_i):
-            addr = Signal(p.acc_addr_bits, name=f"r_addr_{lane}")
-            s_bank = Signal(max(1, p.bank_bits), name=f"s_bank_{lane}", reset_less=True)
-            m.d.comb += addr.eq(self.read_addr + lane * self.read_step)
-            m.d.sync += s_bank.eq(addr[: p.bank_bits])
-            s_lanes.append(s_bank)
+            addr, behind = (
+                Signal(p.acc_addr_bits, name=f"r_{name}_{lane}") for name in ("addr", "behind")
+            )
+            m.d.comb += [
+                addr.eq(self.read_addr + lane * self.read_step),
+                behind.eq(self.read_addr + (lane * self.read_step + 1)),
+            ]
+            # If `addr` is even, both are in the same pair of banks.
+            places = [behind, addr][-sides:]
+            s_odd = Signal(name=f"s_odd_{lane}", reset_less=True)
+            s_pairs = [
+                Signal(range(max(2, p.banks // 2)), name=f"s_pair_{lane}_{side}", reset_less=True)
+                for side in range(sides)
+            ]
+            m.d.sync += s_odd.eq(addr[0])
+            for place, s_pair in zip(places, s_pairs, strict=True):
+                m.d.sync += s_pair.eq(place[1 : max(1, p.bank_bits)])
+            s_lanes.append((s_odd, s_pairs))
             for bank, entry in enumerate(r_entries):
-                with m.If(self.read[lane] & (addr[: p.bank_bits] == bank)):
-                    m.d.comb += [r_banks[bank].eq(1), entry.eq(addr[p.bank_bits :])]
+                place = places[bank % sides]
+                here = place[1 : max(1, p.bank_bits)] == bank // 2
+                if sides > 1:
+                    here &= self.read_pairs | (addr[0] == bank % 2)
+                with m.If(self.read[lane] & here):
+                    m.d.comb += [r_banks[bank].eq(1), entry.eq(place[p.bank_bits :])]
         m.d.sync += [
             s_sets.eq(Mux(self.wipe, 0b11, self.read.any() << self.read_set)),
             s_banks.eq(Mux(self.wipe, -1, r_banks)),
@@ -134,6 +162,10 @@ class Accumulators(wiring.Component):
             m.d.comb += total.eq(Mux(self.maximum, greater, old + x_addend.value))
             m.d.comb += [data.eq(Mux(adding, total, initial)) for _, data, adding in words]
             values.append(Mux(s_sets[1], words[1][0], words[0][0]))
-        for lane, s_bank in enumerate(s_lanes):
-            m.d.comb += self.read_data[lane].eq(Array(values)[s_bank])
+        for lane, (s_odd, s_pairs) in enumerate(s_lanes):
+            parts = [Array(values[side::sides])[pair] for side, pair in enumerate(s_pairs)]
+            m.d.comb += [
+                self.read_data[lane].eq(Mux(s_odd, parts[-1], parts[0])),
+                self.greater[lane].eq(Mux(parts[-1] > parts[0], parts[-1], parts[0])),
+            ]
         return m

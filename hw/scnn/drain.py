@@ -17,8 +17,9 @@ class Drain(wiring.Component):
     as :meth:`.ScnnParams.drain_lanes` says: the PE's own sums, then those of the neighbours that
     hold a part of any, columns inside rows, in the order 0, -1, 1. Outputs go through output
     channels, then phases of the next layer, then rows, then columns; with windows, through rows of
-    windows, then columns, then the rows of these windows. Without ``drain`` a group is free in the
-    cycle after ``ready``.
+    windows, then columns, then the rows of these windows. See :meth:`.ScnnParams.drain_width` for
+    lanes that have two columns of a window. Without ``drain`` a group is free in the cycle after
+    ``ready``.
 
     Members
     -------
@@ -77,9 +78,11 @@ class Drain(wiring.Component):
         x, y, phase_x, phase_y = (Signal(bits, name=name) for name in ("x", "y", "ax", "ay"))
         pool_row = Signal(3)  # of the windows at hand
         channel = Signal(bits + 1)
-        columns = [(x + d.out_sx * lane)[: bits + 1] for lane in range(p.mult_i)]
         used = Signal(range(p.mult_i + 1))  # lanes
+        spacing = Signal(3)  # from a lane to the next
+        pairs = Signal()
         across = Signal(bits)
+        columns = [(x + spacing * lane)[: bits + 1] for lane in range(p.mult_i)]
         there, at_low, at_high = (
             Signal(p.mult_i, name=name) for name in ("there", "at_low", "at_high")
         )
@@ -142,6 +145,7 @@ class Drain(wiring.Component):
                 m.d.sync += [channel.eq(0), base.eq(d.origin)]
 
         step = self.step
+        m.d.comb += [step.spacing.eq(spacing), step.pairs.eq(pairs)]
         m.d.sync += [
             step.valid.eq(go),
             step.addr.eq(
@@ -168,7 +172,10 @@ class Drain(wiring.Component):
         m.d.comb += self.bias_read.eq(go & new_channel)
         with m.If(go):
             m.d.sync += new_channel.eq(ends["channel"])
-        lanes = Signal.like(used)
+        lanes, apart = Signal.like(used), Signal.like(spacing)
+        halos = Cat(d.halo_left, d.halo_right, d.halo_top, d.halo_bottom).any()
+        in_pairs = ~d.pool_x[0] & ~halos
+        m.d.comb += apart.eq(d.out_sx)
         with m.Switch(d.out_sx):
             for stride in range(1, 1 << len(d.out_sx)):
                 with m.Case(stride):
@@ -177,13 +184,21 @@ class Drain(wiring.Component):
             for width in range(2, MOST_POOL + 1):
                 with m.Case(width):
                     m.d.comb += lanes.eq(p.drain_lanes(1, width))
+        with m.If(in_pairs):
+            m.d.comb += apart.eq(2)
+            with m.Switch(d.pool_x):
+                for width in range(2, MOST_POOL + 1, 2):
+                    with m.Case(width):
+                        m.d.comb += lanes.eq(p.drain_lanes(2, width // 2))
         with m.If(self.start):
             m.d.sync += [
                 groups.eq(d.groups),
                 new_channel.eq(1),
                 base.eq(d.origin),
                 used.eq(lanes),
-                across.eq(lanes * d.out_sx),
+                spacing.eq(apart),
+                pairs.eq(in_pairs),
+                across.eq(lanes * apart),
                 down.eq(d.out_sy * d.y_stride),
                 back.eq((d.pool_y - 1)[: len(d.pool_y)] * d.y_stride),
                 tile.eq(d.ho * d.y_stride),

@@ -281,8 +281,10 @@ def step_layout(p: ScnnParams) -> data.StructLayout:
     Fields
     ------
     valid : there is a step.
-    lanes : those that have a part. Lane n is for the output n * ``out_sx`` columns right of lane
+    lanes : those that have a part. Lane n is for the output n * ``spacing`` columns right of lane
         0's, and for the accumulator so many after lane 0's.
+    spacing : ``out_sx``, or 2 with ``pairs``.
+    pairs : each lane reads the accumulator behind its own, too, and goes on with the greater sum.
     addr : lane 0's; every PE reads the accumulators of ``lanes``, and sets them back to the initial
         value.
     dx, dy : where the values go to is where they come from: each PE takes the values read by its
@@ -296,6 +298,8 @@ def step_layout(p: ScnnParams) -> data.StructLayout:
     return data.StructLayout({
         "valid": unsigned(1),
         "lanes": unsigned(p.mult_i),
+        "spacing": unsigned(3),
+        "pairs": unsigned(1),
         "addr": unsigned(p.acc_addr_bits),
         "dx": signed(2),
         "dy": signed(2),

@@ -197,6 +197,16 @@ class ScnnParams(ArrayParams):
         shared = out_sx & -out_sx  # every bank comes again after banks / shared outputs
         return min(self.mult_i, max(1, self.banks // shared)) // pool_x * pool_x
 
+    def drain_width(self, out_sx: int, pool_x: int = 1, *, halos: bool = False) -> int:
+        """Return the columns that a step of the drain goes on by, in all phases.
+
+        Where windows have an even number of columns and no PE has parts of its neighbours' outputs
+        (``halos``), a lane has two of them, of which the greater sum goes on.
+        """
+        if pool_x % 2 == 0 and not halos:
+            return 2 * self.drain_lanes(2, pool_x // 2)
+        return self.drain_lanes(out_sx, pool_x) * out_sx
+
     @property
     def entry_addr_bits(self) -> int:
         """Width of an address inside a bank."""

@@ -170,8 +170,9 @@ class ScnnPe(wiring.Component):
             accs.init_min.eq(work.init_min),
             accs.read.eq(Mux(self.step.valid, self.step.lanes, 0)),
             accs.read_addr.eq(self.step.addr),
-            accs.read_step.eq(work.out_sx),
+            accs.read_step.eq(self.step.spacing),
             accs.read_set.eq(groups.finished_set),
+            accs.read_pairs.eq(self.step.pairs),
             accs.wipe.eq(c.wipe),
             accs.wipe_entry.eq(c.wipe_entry),
         ]
@@ -181,6 +182,7 @@ class ScnnPe(wiring.Component):
         m.d.comb += [
             self.halo_out.eq(accs.read_data),
             ppu.own.eq(accs.read_data),
+            ppu.greater.eq(accs.greater),
             ppu.halo_in.eq(self.halo_in),
             ppu.pe_x.eq(self.pe_x),
             ppu.pe_y.eq(self.pe_y),

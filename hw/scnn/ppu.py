@@ -38,6 +38,7 @@ class Ppu(wiring.Component):
     step, bias : In, step of the drain, in the cycle in which what it has read is there, and the
         bias of its output channel.
     own : In, the accumulators that the step has read, a lane each.
+    greater : In, of a step with ``pairs``, the greater of the two that each lane has read.
     halo_in : In, those of the neighbours, in the order of ``NEIGHBOURS``.
     act_write, act_addr, act_data, dir_write, dir_addr, dir_data : Out, write to the RAM.
     busy : Out, outputs are on their way.
@@ -53,6 +54,7 @@ class Ppu(wiring.Component):
     step: data.View
     bias: Signal
     own: data.View
+    greater: data.View
     halo_in: data.View
     act_write: Signal
     act_addr: Signal
@@ -77,6 +79,7 @@ class Ppu(wiring.Component):
             "step": In(step_layout(params)),
             "bias": In(acc),
             "own": In(sums),
+            "greater": In(sums),
             "halo_in": In(data.ArrayLayout(sums, len(NEIGHBOURS))),
             "act_write": Out(1),
             "act_addr": Out(params.act_addr_bits),
@@ -152,10 +155,11 @@ class Ppu(wiring.Component):
                 with m.If(this):
                     m.d.comb += part.eq(self.halo_in[number][lane])
             with m.If(step.valid & step.first):
-                m.d.sync += total.eq(part)
+                # All that follows keeps the order of sums: this one becomes the greater output.
+                m.d.sync += total.eq(Mux(step.pairs, self.greater[lane], part))
             with m.Elif(step.valid & there & step.lanes[lane]):
                 m.d.sync += total.eq(Mux(d.maximum, Mux(part > total, part, total), total + part))
-            column = step.x + d.out_sx * lane
+            column = step.x + step.spacing * lane
             m.d.sync += [
                 s_inside[lane].eq((column < outputs[0]) & (step.y < outputs[1])),
                 w_total.eq(total + s_bias),
@@ -163,9 +167,11 @@ class Ppu(wiring.Component):
             output = requantize(m, w_total, d.shift, d.activation, p.act_bits, platform=platform)
             m.d.comb += w_outputs[lane].eq(Mux(w_inside[lane], output, 0))
         m.submodules.windows = windows = Windows(p)
-        pooled = Signal(reset_less=True)
+        pooled, pairs = Signal(reset_less=True), Signal(reset_less=True)
         with m.If(self.start):
             m.d.sync += pooled.eq((d.pool_x != 1) | (d.pool_y != 1))
+        with m.If(step.valid):
+            m.d.sync += pairs.eq(step.pairs)
         made = Signal(outputs_layout(p))
         written = Signal.like(made)
         m.d.comb += [
@@ -174,7 +180,7 @@ class Ppu(wiring.Component):
             made.inside.eq(w_inside),
             made.row_end.eq(w_ends[0]),
             made.channel_end.eq(w_ends[1]),
-            windows.columns.eq(d.pool_x),
+            windows.columns.eq(Mux(pairs, d.pool_x >> 1, d.pool_x)),
             windows.i.eq(made),
             windows.i.there.eq(Mux(pooled, w_there, 0)),
             windows.first.eq(w_ends[2]),

@@ -267,6 +267,7 @@ def access_events(
     yield event(Unit.ACCUMULATORS, "sums read", acc("read"), read.accumulators)
     yield event(Unit.ACCUMULATORS, "sums written", acc("write"), read.accumulators)
     yield event(Unit.ACCUMULATORS, "sums drained", acc("read"), read.drained)
+    yield event(Unit.ACCUMULATORS, "sums compared", Add(p.acc_bits), written.pairs)
     yield event(Unit.ACCUMULATORS, "sums cleared", acc("write"), read.drained + written.wiped)
 
 

@@ -306,7 +306,7 @@ def _area(
                     products=int((weight_counts[here] * act_counts[taken]).sum()),
                     first=piece is pieces[0] and chunk.start == channels.start,
                     final=drains > 0,
-                    window=windows[0] * windows[1],
+                    windows=windows,
                     density=read.made,
                 ),
                 a, w, params, packing,
@@ -415,5 +415,6 @@ def _drain_steps(
     room = Room.of(conv, region.padding)
     down, across = mapping.height(params) > 1, mapping.width(params) > 1
     halos = (room.left, room.right) if across else (0, 0)
-    rows = mapping.ho + (room.top + room.bottom if down else 0)
-    return rows * row_steps(params, mapping.wo, halos, 1, pool_x)
+    beyond = room.top + room.bottom if down else 0
+    width = params.drain_width(1, pool_x, halos=any((*halos, beyond)))
+    return (mapping.ho + beyond) * row_steps(width, mapping.wo, halos)

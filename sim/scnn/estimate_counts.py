@@ -31,7 +31,7 @@ class PassShape(NamedTuple):
     nonzeros, products : weights that are not 0, and products of these and of such activations,
         those that fall outside of the plane included.
     first, final : it begins sums, and ends them.
-    window : outputs of which the maximum is taken on the way out; 1: of none.
+    windows : rows and columns of outputs of which the maximum is taken on the way out, else 1.
     density : of what is written.
     """
 
@@ -43,7 +43,7 @@ class PassShape(NamedTuple):
     products: int
     first: bool
     final: bool
-    window: int
+    windows: tuple[int, int]
     density: float
 
 
@@ -84,16 +84,20 @@ def pass_counts(
     rows = mapping.ho + (room.top + room.bottom) * (mapping.height(params) > 1)
     columns = mapping.wo + (room.left + room.right) * (mapping.width(params) > 1)
     tile, planes = mapping.ho * mapping.wo, shape.outputs * params.num_pes
+    pairs = shape.windows[1] % 2 == 0 and rows * columns == tile
+    outputs = tile * planes // (1 + pairs)
     # A word more for the rest that fills none, unless there is nothing, as outside of the plane.
-    kept = tile / shape.window
+    window = shape.windows[0] * shape.windows[1]
+    kept = tile / window
     density = shape.density * min(1.0, shape.region.height * shape.region.width / (tile * pes))
     some = 1 - (1 - density) ** kept
     words = (density * kept + some * (params.mult_i - 1) / 2) / params.mult_i
     return found | dict[str, int](
         drained=rows * columns * planes,
         biases=shape.outputs * streams,
-        outputs=tile * planes,
-        compared=tile * planes * (shape.window > 1),
+        pairs=outputs * pairs,
+        outputs=outputs,
+        compared=outputs * (window > 1),
         words=round(words * planes),
         entries=planes,
     )
@@ -123,5 +127,5 @@ _READ = (
     "accumulators", "drained",
 )  # fmt: skip
 _WRITTEN = (
-    "beats", "lookups", "wiped", "biases", "outputs", "compared", "words", "entries",
+    "beats", "lookups", "wiped", "biases", "pairs", "outputs", "compared", "words", "entries",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from tests.support.tiers import drawn_seeds
 from zeroskip.base.errors import CompileError
 from zeroskip.compiler.ir.graph import INPUT, QuantGraph
 from zeroskip.compiler.scnn.program import build
-from zeroskip.compiler.scnn.run import ScnnDescriptor
+from zeroskip.compiler.scnn.run import ScnnDescriptor, has_halos
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import PRESETS, ScnnParams
 
@@ -119,6 +119,8 @@ def test_drawn_networks() -> None:
     assert any(len(run.program) > 2 for trial in trials for run in trial.runs)
     windows = {(one.pool_y, one.pool_x) for one in _passes(trials)}
     assert windows >= {(1, 1), (1, 2), (2, 1), (2, 2)}
+    # With two columns a lane where tiles have no halos, and without.
+    assert {has_halos(one) for one in _passes(trials) if one.pool_x == 2} == {False, True}
     check_trials(p, trials)
 
 

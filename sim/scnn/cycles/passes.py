@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.scnn.run import ScnnDescriptor
+from zeroskip.compiler.scnn.run import ScnnDescriptor, has_halos
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.hw.scnn.windows import OUTPUT_CYCLES
 
@@ -64,7 +64,7 @@ def drain_exchanges(params: ScnnParams, descriptor: ScnnDescriptor) -> NDArray[n
     d = descriptor
     y = np.arange(d.ho)
     parts_y = 1 + (y < d.halo_bottom) + (y >= d.ho - d.halo_top)
-    width = params.drain_lanes(d.out_sx, d.pool_x) * d.out_sx
+    width = params.drain_width(d.out_sx, d.pool_x, halos=has_halos(d))
     found = []
     for a in range(d.out_sy):
         for b in range(d.out_sx):

@@ -5,7 +5,7 @@ from dataclasses import asdict, astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zeroskip.compiler.scnn.run import ScnnDescriptor
+from zeroskip.compiler.scnn.run import ScnnDescriptor, reads_pairs
 from zeroskip.hw.scnn.formats import StallClass
 from zeroskip.hw.scnn.params import ScnnParams
 from zeroskip.sim.scnn.cycles.bus import BusWork, hops_of_bus, words_of_bus
@@ -62,6 +62,7 @@ class Writes:
     lookups : weights that are not 0: each is looked up, with its tap.
     wiped : accumulators that are set to their initial value before the pass.
     biases : that are read.
+    pairs : of sums, of which the greater is made an output.
     outputs : that are made of sums.
     compared : outputs of which the maximum of a window is taken.
     words, entries : words of activations, and directory entries, that outputs become.
@@ -72,6 +73,7 @@ class Writes:
     lookups: int = 0
     wiped: int = 0
     biases: int = 0
+    pairs: int = 0
     outputs: int = 0
     compared: int = 0
     words: int = 0
@@ -102,12 +104,14 @@ def pass_writes(
     """
     d = descriptor
     channels = ((d.groups - 1) * d.kc + d.kc_last) * d.drain
-    outputs = d.wo * d.ho * channels * params.num_pes
+    pairs = reads_pairs(d)
+    outputs = d.wo * d.ho * channels * params.num_pes // (1 + pairs)
     return Writes(
         beats=beats,
         lookups=int(work.weight_used.sum()),
         wiped=2 * params.accs * params.num_pes * d.wipe,
         biases=channels * (len(work.begin) - 1),
+        pairs=outputs * pairs,
         outputs=outputs,
         compared=outputs * (d.pool_x * d.pool_y > 1),
         words=int((-(-counts // params.mult_i)).sum()),

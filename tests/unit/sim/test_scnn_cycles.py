@@ -217,14 +217,16 @@ def test_the_compiler_counts_the_steps_of_a_row(mult_i: int, halos: tuple[int, i
                 runs[0].program[0], wo=wo, ho=1, halo_left=halos[0], halo_right=halos[1],
                 halo_top=0, halo_bottom=0, out_sx=out_sx, out_sy=1,
             )  # fmt: skip
-            assert row_steps(p, wo, halos, out_sx) == len(drain_exchanges(p, descriptor))
+            width = p.drain_width(out_sx)
+            assert row_steps(width, wo, halos, out_sx) == len(drain_exchanges(p, descriptor))
     for pool_x in range(2, mult_i + 1):
         for wo in range(6 * pool_x, 12 * pool_x, pool_x):
             pooled = replace(
                 runs[0].program[0], wo=wo, ho=2, halo_left=halos[0], halo_right=halos[1],
                 halo_top=0, halo_bottom=0, pool_x=pool_x, pool_y=2,
             )  # fmt: skip
-            assert 2 * row_steps(p, wo, halos, 1, pool_x) == len(drain_exchanges(p, pooled))
+            width = p.drain_width(1, pool_x, halos=any(halos))
+            assert 2 * row_steps(width, wo, halos) == len(drain_exchanges(p, pooled))
 
 
 @pytest.mark.parametrize("out_sx", range(1, 8))
@@ -235,6 +237,18 @@ def test_lanes_of_a_step_are_in_different_banks(out_sx: int, banks: int) -> None
     assert len({lane * out_sx % banks for lane in range(lanes)}) == lanes
     # And no more are.
     assert lanes == p.mult_i or lanes * out_sx % banks == 0
+
+
+@pytest.mark.parametrize("mult_i", [2, 3, 4, 8])
+@pytest.mark.parametrize("banks", [4, 8, 32])
+def test_pairs_are_in_different_banks_and_never_fewer_columns(mult_i: int, banks: int) -> None:
+    p = replace(TINY, mult_i=mult_i, banks=banks)
+    for pool_x in (2, 4):
+        one, two = (p.drain_width(1, pool_x, halos=halos) for halos in (True, False))
+        assert two % pool_x == 0
+        assert one <= two <= min(2 * mult_i, banks)
+        # Twice as many, where there are banks for them.
+        assert banks < 2 * mult_i or two >= 2 * one
 
 
 def test_pes_listen_to_their_block() -> None:

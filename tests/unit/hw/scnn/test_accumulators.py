@@ -51,15 +51,23 @@ def test_adds_to_one_set_while_the_other_is_read(
         for turn in range(6):
             adding = turn & 1
             order = rng.sample(range(p.accs), p.accs)
-            expected: dict[int, int] = {}
+            expected: dict[int, list[int]] = {}
             resetting: set[int] = set()
             ctx.set(dut.read_set, 1 - adding)
             for step in range(steps + 1):
                 first, stride = order[step % p.accs], rng.randint(1, 7)
+                pairs = banks > 1 and rng.random() < 0.4
+                if pairs:
+                    stride = 2
                 lanes = rng.randrange(1 << p.drain_lanes(stride)) if step < steps else 0
-                for lane in range(p.mult_i):  # What is being reset cannot be read yet.
-                    lanes &= ~(((first + lane * stride) % p.accs in resetting) << lane)
+                read = [
+                    [(first + lane * stride + at) % p.accs for at in range(1 + pairs)]
+                    for lane in range(p.mult_i)
+                ]
+                for lane, accs in enumerate(read):  # What is being reset cannot be read yet.
+                    lanes &= ~((not resetting.isdisjoint(accs)) << lane)
                 ctx.set(dut.read, lanes)
+                ctx.set(dut.read_pairs, pairs)
                 ctx.set(dut.read_addr, first)
                 ctx.set(dut.read_step, stride)
                 for bank, head in enumerate(dut.heads):
@@ -74,16 +82,17 @@ def test_adds_to_one_set_while_the_other_is_read(
                         old = sums[adding][acc]
                         new = max(old, value) if maximum else wrap(old + value, p.acc_bits)
                         sums[adding][acc] = new
-                for lane, value in expected.items():
-                    assert ctx.get(dut.read_data[lane]) == value
-                    changed += value != initial
+                for lane, values in expected.items():
+                    got = (dut.read_data if len(values) == 1 else dut.greater)[lane]
+                    assert ctx.get(got) == max(values)
+                    changed += max(values) != initial
                 expected, resetting = {}, set()
-                for lane in range(p.mult_i):
+                for lane, accs in enumerate(read):
                     if lanes >> lane & 1:
-                        acc = (first + lane * stride) % p.accs
-                        resetting.add(acc)
-                        expected[lane] = sums[1 - adding][acc]
-                        sums[1 - adding][acc] = initial
+                        resetting.update(accs)
+                        expected[lane] = [sums[1 - adding][acc] for acc in accs]
+                        for acc in accs:
+                            sums[1 - adding][acc] = initial
                 await ctx.tick()
             await ctx.tick()
 

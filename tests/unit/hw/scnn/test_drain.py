@@ -21,8 +21,8 @@ SIZES = [
     ScnnParams(mult_i=4, banks=1, bank_entries=256, num_biases=64),
 ]
 FIELDS = (
-    "valid", "lanes", "addr", "dx", "dy", "x", "y", "first", "last", "pool_first", "pool_last",
-    "row_end", "channel_end",
+    "valid", "lanes", "spacing", "pairs", "addr", "dx", "dy", "x", "y", "first", "last",
+    "pool_first", "pool_last", "row_end", "channel_end",
 )  # fmt: skip
 Step = tuple[dict[str, int], int, bool]
 
@@ -36,11 +36,14 @@ def walk(p: ScnnParams, d: dict[str, int]) -> list[list[Step]]:
             for a in range(d["out_sy"]):
                 for b in range(d["out_sx"]):
                     columns = range(b, d["wo"], d["out_sx"])
-                    lanes = p.drain_lanes(d["out_sx"], d["pool_x"])
+                    halos = any(d[f"halo_{side}"] for side in ("left", "right", "top", "bottom"))
+                    pairs = d["pool_x"] in (2, 4) and not halos
+                    width = p.drain_width(d["out_sx"], d["pool_x"], halos=halos) // d["out_sx"]
+                    # Lanes have a column each, or the first one of two.
                     places = [
-                        (first_y + row, columns[first : first + lanes], row)
+                        (first_y + row, columns[first : first + width : 1 + pairs], row)
                         for first_y in range(a, d["ho"], d["out_sy"] * d["pool_y"])
-                        for first in range(0, len(columns), lanes)
+                        for first in range(0, len(columns), width)
                         for row in range(d["pool_y"])
                     ]
                     for y, xs, row in places:
@@ -59,10 +62,11 @@ def walk(p: ScnnParams, d: dict[str, int]) -> list[list[Step]]:
                             steps.append((
                                 {
                                     "valid": 1, "addr": addr % p.accs, "dx": dx, "dy": dy,
+                                    "spacing": 2 if pairs else d["out_sx"], "pairs": pairs,
                                     "lanes": sum((dx in of) << at for at, of in enumerate(across)),
                                     "x": xs[0], "y": y, "first": (dx, dy) == (0, 0), "last": end,
                                     "pool_first": row == 0, "pool_last": row == d["pool_y"] - 1,
-                                    "row_end": whole and xs[-1] == columns[-1],
+                                    "row_end": whole and xs[-1] == columns[-1 - pairs],
                                     "channel_end": end and (y, xs, row) == places[-1],
                                 },
                                 bias + k,
@@ -149,6 +153,10 @@ HALOS = {
         BASE | HALOS | {"groups": 3, "kc_last": 1, "bias_base": 5},
         BASE | HALOS | {"wo": 6, "out_sx": 2, "out_sy": 4},
         BASE | HALOS | {"groups": 2, "wo": 6, "pool_x": 2, "pool_y": 2},
+        # Two columns a lane, in the last step of a row fewer lanes.
+        BASE | {"groups": 2, "kc": 2, "kc_last": 2, "k_stride": 63, "y_stride": 13, "origin": 8,
+                "wo": 12, "ho": 4, "pool_x": 2, "pool_y": 2},
+        BASE | {"kc": 2, "kc_last": 2, "k_stride": 63, "y_stride": 13, "wo": 12, "pool_x": 4},
         # Every output belongs to three columns and three rows of PEs.
         BASE | {"halo_left": 1, "halo_right": 1, "halo_top": 1, "halo_bottom": 1, "origin": 4,
                 "y_stride": 3, "k_stride": 9, "kc": 3, "kc_last": 3},
@@ -168,8 +176,10 @@ def descriptors(draw: st.DrawFn) -> dict[str, int]:
         pool_x, pool_y = draw(st.integers(1, MOST_POOL)), draw(st.integers(1, MOST_POOL))
     wo = out_sx * pool_x * draw(st.integers(1, 5))
     ho = out_sy * pool_y * draw(st.integers(1, 3))
-    left, right = draw(st.integers(0, wo)), draw(st.integers(0, wo))
-    top, bottom = draw(st.integers(0, ho)), draw(st.integers(0, ho))
+    # Of one PE, tiles have none.
+    halos = draw(st.booleans())
+    left, right = draw(st.integers(0, halos * wo)), draw(st.integers(0, halos * wo))
+    top, bottom = draw(st.integers(0, halos * ho)), draw(st.integers(0, halos * ho))
     y_stride = wo + left + right + draw(st.integers(0, 3))
     kc = draw(st.integers(1, 3))
     return BASE | {

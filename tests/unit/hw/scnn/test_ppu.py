@@ -77,10 +77,22 @@ def output(parts: list[int], bias: int, d: Fields) -> int:
     return max(0 if d["activation"] else P.min_act, min(P.max_act, shifted))
 
 
+def outputs_of(parts: list[Any], bias: int, d: Fields) -> list[int]:
+    """Give the output of a lane, or both of one that has read two sums."""
+    (first, second), *halos = parts
+    sums = (first, second) if d["pairs"] else (first,)
+    return [output([own, *halos], bias, d) for own in sums]
+
+
 def draw_walk(rng: Random, d: Fields) -> list[Any]:
     """Draw steps of a few channels: (step, bias, own, halo_in).
 
     Which lanes have a part, and how many there are, is up to the drain.
+
+    Returns
+    -------
+    Of each, own parts are a pair of numbers a lane, of which the second is only looked at with
+    pairs.
     """
     steps = []
     scale = rng.choice([1, 40, 1000])
@@ -89,22 +101,29 @@ def draw_walk(rng: Random, d: Fields) -> list[Any]:
         for a in range(d["out_sy"]):
             for b in range(d["out_sx"]):
                 ys, xs = range(a, d["ho"], d["out_sy"]), range(b, d["wo"], d["out_sx"])
+                pairs = d["pairs"]
+                of_window = d["pool_x"] // (1 + pairs)
                 for first_y in ys[:: d["pool_y"]]:
-                    lanes = d["pool_x"] * rng.randint(1, P.mult_i // d["pool_x"])
+                    lanes = of_window * rng.randint(1, P.mult_i // of_window)
                     places = [
-                        (xs[at : at + lanes], first_y + d["out_sy"] * row, row)
-                        for at in range(0, len(xs), lanes)
+                        (
+                            xs[at : at + lanes * (1 + pairs) : 1 + pairs],
+                            first_y + d["out_sy"] * row,
+                            row,
+                        )
+                        for at in range(0, len(xs), lanes * (1 + pairs))
                         for row in range(d["pool_y"])
                     ]
                     for here, y, row in places:
                         row_end = (here, y, row) == places[-1]
                         parts = [(0, 0)]
-                        parts += rng.sample(NEIGHBOURS, rng.choice([0, 0, 1, 3]))
+                        parts += rng.sample(NEIGHBOURS, 0 if pairs else rng.choice([0, 0, 1, 3]))
                         for dx, dy in parts:
                             first, last = (dx, dy) == (0, 0), (dx, dy) == parts[-1]
                             there = (1 << len(here)) - 1
                             step = {
                                 "valid": 1, "dx": dx, "dy": dy, "x": here[0], "y": y,
+                                "spacing": 2 if pairs else d["out_sx"], "pairs": pairs,
                                 "lanes": there if first else rng.randint(1, there),
                                 "first": int(first), "last": int(last),
                                 "pool_first": int(row == 0),
@@ -115,16 +134,17 @@ def draw_walk(rng: Random, d: Fields) -> list[Any]:
                             zero = rng.random() < 0.5
                             sums = [
                                 [0 if zero else rng.randint(-scale, scale) for _ in range(P.mult_i)]
-                                for _ in range(9)
+                                for _ in range(10)
                             ]
-                            steps.append((step, 0 if zero else bias, sums[8], sums[:8]))
+                            own = list(zip(sums[8], sums[9], strict=True))
+                            steps.append((step, 0 if zero else bias, own, sums[:8]))
     return steps
 
 
 def expect(steps: list[Any], d: Fields, place: tuple[int, int], ram: Ram) -> list[int]:
     """Give the outputs of the PE at ``place``, and write them to ``ram``."""
     outputs: list[int] = []
-    lanes: list[list[int]] = []
+    lanes: list[list[Any]] = []  # the parts of each, the first with what lies behind it
     rows: list[list[tuple[int, bool]]] = [[]]
     windows: list[tuple[int, bool]] = []  # the largest so far of each
     limits, there = [], []
@@ -137,20 +157,21 @@ def expect(steps: list[Any], d: Fields, place: tuple[int, int], ram: Ram) -> lis
     for step, bias, own, halos in steps:
         dx, dy = step["dx"], step["dy"]
         if there[0][dx] and there[1][dy]:
-            sums = own if step["first"] else halos[NEIGHBOURS.index((dx, dy))]
+            sums = halos[NEIGHBOURS.index((dx, dy))] if (dx, dy) in NEIGHBOURS else own
             if step["first"]:
                 lanes = [[] for _ in range(step["lanes"].bit_length())]
             for lane, parts in enumerate(lanes):
                 if step["lanes"] >> lane & 1:
                     parts.append(sums[lane])
         if step["last"]:
+            of_window = d["pool_x"] // (1 + d["pairs"])
             if step["pool_first"]:
-                windows = [(P.min_act, True)] * (len(lanes) // d["pool_x"])
+                windows = [(P.min_act, True)] * (len(lanes) // of_window)
             for lane, parts in enumerate(lanes):
-                column = step["x"] + lane * d["out_sx"]
+                column = step["x"] + lane * step["spacing"]
                 inside = column < limits[0] and step["y"] < limits[1]
-                made = output(parts, bias, d) if inside else 0
-                of = lane // d["pool_x"]
+                made = max(outputs_of(parts, bias, d)) if inside else 0
+                of = lane // of_window
                 windows[of] = max(windows[of][0], made), inside
             if step["pool_last"]:
                 outputs += [value for value, _ in windows]
@@ -193,7 +214,7 @@ def check(passes: list[tuple[Fields, list[Any]]], place: tuple[int, int], rng: R
             if not d["append"]:
                 ram.row = d["dst_word"]
             expected = expect(steps, d, place, ram)
-            ctx.set(dut.descriptor, d)
+            ctx.set(dut.descriptor, {name: d[name] for name in d if name != "pairs"})
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
@@ -204,7 +225,9 @@ def check(passes: list[tuple[Fields, list[Any]]], place: tuple[int, int], rng: R
                     await ctx.tick()
                 ctx.set(dut.step, step)
                 ctx.set(dut.bias, bias)
-                ctx.set(dut.own, own)
+                # Of steps without pairs, nobody looks at the greater, and the other way round.
+                ctx.set(dut.own, [rng.randint(-9, 9) if step["pairs"] else one for one, _ in own])
+                ctx.set(dut.greater, [max(two) for two in own])
                 ctx.set(dut.halo_in, halos)
                 assert ctx.get(dut.busy)
                 await ctx.tick()
@@ -228,9 +251,10 @@ def fields(rng: Random) -> Fields:
     pool_x, pool_y = 1, 1
     if out_sx == out_sy == 1:
         pool_x, pool_y = rng.randint(1, min(P.mult_i, MOST_POOL)), rng.randint(1, MOST_POOL)
+    pairs = pool_x % 2 == 0 and rng.random() < 0.7
     wo, ho = out_sx * pool_x * rng.randint(1, 4), out_sy * pool_y * rng.randint(1, 3)
     return {
-        "pool_x": pool_x, "pool_y": pool_y,
+        "pool_x": pool_x, "pool_y": pool_y, "pairs": pairs,
         "wo": wo, "ho": ho, "out_sx": out_sx, "out_sy": out_sy,
         "out_y_stride": wo // out_sx // pool_x + rng.randint(0, P.max_run),
         "full_x": rng.randint(0, 3), "full_y": rng.randint(0, 4),
@@ -263,7 +287,7 @@ def test_missing_neighbours(place: tuple[int, int]) -> None:
     rng = Random(str(place))
     d = fields(rng) | {
         "wo": 4, "ho": 4, "out_sx": 1, "out_sy": 1, "out_y_stride": 5, "full_x": 2, "full_y": 2,
-        "pool_x": 1, "pool_y": 1,
+        "pool_x": 1, "pool_y": 1, "pairs": 0,
         "block_x": 1, "block_y": 1, "shift": 0, "activation": 0, "maximum": 0, "append": 0,
     }  # fmt: skip
     steps = []
@@ -273,10 +297,11 @@ def test_missing_neighbours(place: tuple[int, int]) -> None:
             last = int(part == neighbour)
             step = {
                 "valid": 1, "lanes": 1, "dx": part[0], "dy": part[1], "x": x, "y": y,
+                "spacing": 1, "pairs": 0,
                 "first": 1 - last, "last": last, "pool_first": 1, "pool_last": 1,
                 "row_end": int(last and x == 3), "channel_end": int(last and at == 15),
             }  # fmt: skip
-            steps.append((step, 0, [1] * P.mult_i, [[9] * P.mult_i] * 8))
+            steps.append((step, 0, [(1, 0)] * P.mult_i, [[9] * P.mult_i] * 8))
     check([(d, steps)], place, rng)
 
 
@@ -286,7 +311,7 @@ def test_no_room(base: int) -> None:
     rng = Random(base)
     d = fields(rng) | {
         "wo": 16, "ho": 4, "out_sx": 1, "out_sy": 1, "out_y_stride": 16, "full_x": 9, "full_y": 9,
-        "pool_x": 1, "pool_y": 1,
+        "pool_x": 1, "pool_y": 1, "pairs": 0,
         "dst_base": base, "append": 0, "out_dense": 1,
     }  # fmt: skip
     steps = []
