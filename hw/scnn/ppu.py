@@ -146,6 +146,8 @@ class Ppu(wiring.Component):
                 have_x = {-1: low[0], 0: 1, 1: high[0]}[dx]
                 have_y = {-1: low[1], 0: 1, 1: high[1]}[dy]
                 m.d.comb += there.eq(have_x & have_y)
+        # The step's own, without registers for it in every PE.
+        spacing = Mux(step.pairs, 2, d.out_sx)
         for lane in range(p.mult_i):
             part = Signal(acc, name=f"part_{lane}")
             total = Signal(acc, name=f"total_{lane}", reset_less=True)
@@ -159,7 +161,7 @@ class Ppu(wiring.Component):
                 m.d.sync += total.eq(Mux(step.pairs, self.greater[lane], part))
             with m.Elif(step.valid & there & step.lanes[lane]):
                 m.d.sync += total.eq(Mux(d.maximum, Mux(part > total, part, total), total + part))
-            column = step.x + step.spacing * lane
+            column = step.x + spacing * lane
             m.d.sync += [
                 s_inside[lane].eq((column < outputs[0]) & (step.y < outputs[1])),
                 w_total.eq(total + s_bias),
