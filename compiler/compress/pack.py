@@ -80,6 +80,8 @@ def pack(
     path: Path | str,
     example: torch.Tensor | None = None,
     meta: dict[str, Any] | None = None,
+    *,
+    needs_graph: bool = False,
 ) -> PackReport:
     """Write ``module`` to ``path``; it is read back and compared bit by bit before it appears.
 
@@ -89,11 +91,13 @@ def pack(
     path : of the ``.zsk`` file.
     example : an input, batch first; with it the file carries the graph.
     meta : stored with it, anything that JSON can say.
+    needs_graph : nothing is written without a graph; else a warning says why there is none.
 
     Raises
     ------
     InputError
-        If a parameter is NaN or infinite, or the file cannot be written.
+        If a parameter is NaN or infinite, or the file cannot be written; or there is no graph, and
+        one is needed.
     """
     module = bake(copy.deepcopy(module)).cpu().eval()
     warnings: list[str] = []
@@ -103,6 +107,8 @@ def pack(
             traced = graph_of_module(module, example.cpu())
             graph = graph_to_json(traced)
         except (CompileError, InputError) as error:
+            if needs_graph:
+                raise InputError(str(error)) from error
             warnings.append(f"the file carries no graph: {error}")
         else:
             warnings += _scaled_layers(module, traced)

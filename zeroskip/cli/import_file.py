@@ -171,7 +171,7 @@ def _write(
     with others_to_stderr():
         task = load_hooks(hooks) if hooks is not None else example_task(model or "", sample or ())
         module = Network(task, on_note=notes.append).holding(state, str(file))
-        report = pack(module, output, task.example(), meta)
+        report = pack(module, output, task.example(), meta, needs_graph=model is not None)
     warnings = [text.removeprefix(_WARNING) for text in notes if text.startswith(_WARNING)]
     return replace(report, warnings=(*warnings, *report.warnings))
 

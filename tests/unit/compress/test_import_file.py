@@ -192,6 +192,10 @@ def test_a_state_dict_with_a_model_gets_a_graph(
     code, _, error = run([*words[:-1], "6xx", "-o", target], capsys)
     assert code == 2
     assert "must be like 1x28x28" in error
+    code, _, error = run([*words[:-1], "7", "-o", tmp_path / "none.zsk"], capsys)
+    assert code == 2
+    assert "cannot trace" in error
+    assert not (tmp_path / "none.zsk").exists()
 
 
 def test_what_is_found_is_said_in_one_screen(
