@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zeroskip.compiler.frontend.caffe_file import CAFFE_SUFFIXES, read_caffe
 from zeroskip.compiler.frontend.keras_graph import KERAS_SUFFIXES, read_keras_graph
 from zeroskip.compiler.frontend.lower import lower, with_output
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 _Made = TypeVar("_Made")
 
 __all__ = [
-    "import_file", "import_module", "import_pieces", "import_program",
+    "import_file", "import_module", "import_pieces", "import_program", "import_tensors",
 ]  # fmt: skip
 
 
@@ -102,6 +105,29 @@ def import_pieces(
     return _lowered(path, sample_shape, output_name, lower_pieces)
 
 
+def import_tensors(
+    path: str | Path, sample_shape: Sequence[int] | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Read the parameters of the network in a file by name, whether it is supported or not.
+
+    Errors are those of :func:`import_file`, without those of operators. A ``.zsk`` file has none
+    that are not supported.
+    """
+    if Path(path).suffix == ".zsk":
+        return {}
+    return {tensor.path: tensor.array for tensor in _graph(path, sample_shape).tensors.values()}
+
+
+def _graph(path: str | Path, sample_shape: Sequence[int] | None) -> Graph:
+    """Read the graph in a file of any kind but ``.zsk``."""
+    suffix = Path(path).suffix
+    if suffix == ".onnx":
+        return read_onnx(path, sample_shape)
+    if suffix in CAFFE_SUFFIXES:
+        return read_caffe(path)
+    return read_keras_graph(path, sample_shape) if suffix in KERAS_SUFFIXES else read_pt2(path)
+
+
 def _lowered(
     path: str | Path,
     sample_shape: Sequence[int] | None,
@@ -109,15 +135,8 @@ def _lowered(
     lowering: Callable[[Graph], _Made],
 ) -> _Made:
     """Lower the graph in a file, or the part of it that makes the output of a name."""
-    suffix, damage = Path(path).suffix, contextlib.nullcontext()
-    if suffix == ".onnx":
-        graph = read_onnx(path, sample_shape)
-    elif suffix in CAFFE_SUFFIXES:
-        graph = read_caffe(path)
-    elif suffix in KERAS_SUFFIXES:
-        graph = read_keras_graph(path, sample_shape)
-    else:
-        # Readers of the other kinds find damage themselves, before anything is lowered.
-        graph, damage = read_pt2(path), reporting_damage(path)
-    with damage:
+    graph = _graph(path, sample_shape)
+    # Readers of known kinds find damage themselves, before anything is lowered.
+    known = Path(path).suffix in (".onnx", *CAFFE_SUFFIXES, *KERAS_SUFFIXES)
+    with contextlib.nullcontext() if known else reporting_damage(path):
         return lowering(graph if output_name is None else with_output(graph, output_name))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zeroskip.base.errors import InputError
+from zeroskip.base.errors import CompileError, InputError
 from zeroskip.base.staging import check_output_file
 from zeroskip.cli.options import JsonOption, OutputNameOption, sizes
 from zeroskip.cli.output import others_to_stderr, print_json, print_line, print_report
@@ -20,7 +20,7 @@ from zeroskip.compiler.compress.found import (
 )
 from zeroskip.compiler.compress.keras_file import read_keras_model
 from zeroskip.compiler.frontend.caffe_file import prototxt_of
-from zeroskip.compiler.frontend.networks import import_pieces
+from zeroskip.compiler.frontend.networks import import_pieces, import_tensors
 
 __all__ = ["EXAMPLES", "import_file"]
 
@@ -120,7 +120,14 @@ def import_file(
             raise InputError(
                 f"{file.name} has a graph, and compile and compress take it as it is: leave -o out"
             )
-        pieces = import_pieces(file, sample, output_name)
+        try:
+            pieces = import_pieces(file, sample, output_name)
+        except CompileError:
+            # What cannot be computed is no reason not to say what is in the file.
+            layers_there = state_layers(import_tensors(file, sample))
+            if layers_there and not as_json:
+                print_report(found_report(file.name, layers_there, []))
+            raise
         _say(file, graph_layers(pieces), [*pieces.refused, *pieces.notes], as_json, graph=True)
         return
     state, problems = _state(file, layers)

@@ -239,3 +239,30 @@ def test_bad_input(
     assert code == 2
     assert says in error
     assert not (tmp_path / "x.zsk").exists()
+
+
+class _Two(nn.Module):
+    """A network of two inputs, which is not supported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return self.fc(x) + y
+
+
+def test_weights_of_a_network_that_is_not_supported_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What stops the network is said behind them."""
+    example = torch.zeros(1, 3), torch.zeros(1, 2)
+    torch.export.save(torch.export.export(_Two().eval(), example), tmp_path / "two.pt2")
+    code, text, error = run([tmp_path / "two.pt2"], capsys)
+    assert code == 2
+    assert "the network has 2 inputs (x, y)" in error
+    assert [line.split()[0] for line in text.splitlines() if " 2 x 3 " in line] == ["fc"]
+    assert "next:" not in text
+    code, text, _ = run([tmp_path / "two.pt2", "--json"], capsys)
+    assert code == 2
+    assert "2 inputs" in str(json.loads(text)["error"])
