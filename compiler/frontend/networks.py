@@ -115,17 +115,23 @@ def import_tensors(
     """
     if Path(path).suffix == ".zsk":
         return {}
-    return {tensor.path: tensor.array for tensor in _graph(path, sample_shape).tensors.values()}
+    graph, _ = _graph(path, sample_shape)
+    return {tensor.path: tensor.array for tensor in graph.tensors.values()}
 
 
-def _graph(path: str | Path, sample_shape: Sequence[int] | None) -> Graph:
-    """Read the graph in a file of any kind but ``.zsk``."""
+def _graph(
+    path: str | Path, sample_shape: Sequence[int] | None
+) -> tuple[Graph, contextlib.AbstractContextManager[None]]:
+    """Read the graph in a file of any kind but ``.zsk``, and what reports damage in lowering it."""
     suffix = Path(path).suffix
     if suffix == ".onnx":
-        return read_onnx(path, sample_shape)
+        return read_onnx(path, sample_shape), contextlib.nullcontext()
     if suffix in CAFFE_SUFFIXES:
-        return read_caffe(path)
-    return read_keras_graph(path, sample_shape) if suffix in KERAS_SUFFIXES else read_pt2(path)
+        return read_caffe(path), contextlib.nullcontext()
+    if suffix in KERAS_SUFFIXES:
+        return read_keras_graph(path, sample_shape), contextlib.nullcontext()
+    # Readers of the other kinds find damage themselves, before anything is lowered.
+    return read_pt2(path), reporting_damage(path)
 
 
 def _lowered(
@@ -135,8 +141,6 @@ def _lowered(
     lowering: Callable[[Graph], _Made],
 ) -> _Made:
     """Lower the graph in a file, or the part of it that makes the output of a name."""
-    graph = _graph(path, sample_shape)
-    # Readers of known kinds find damage themselves, before anything is lowered.
-    known = Path(path).suffix in (".onnx", *CAFFE_SUFFIXES, *KERAS_SUFFIXES)
-    with contextlib.nullcontext() if known else reporting_damage(path):
+    graph, damage = _graph(path, sample_shape)
+    with damage:
         return lowering(graph if output_name is None else with_output(graph, output_name))

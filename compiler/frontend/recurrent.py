@@ -110,8 +110,8 @@ class _Walk:
         self._check_known()
         self._values: dict[str, StepValue] = {}
         self._unrolled: dict[str, _Unrolled] = {}
-        # Layers that Python code calls step by step: by what they read and their weights, or None
-        # of those that are a ReLU alone.
+        # Layers that Python code calls step by step, by what they read and their weights; a ReLU
+        # alone has None in place of weights.
         self._called: dict[tuple[str, tuple[str, ...] | None], str] = {}
         # Of these, ReLUs that the layers before them do.
         self._clipped: set[str] = set()

@@ -96,7 +96,10 @@ class Values:
         return shape, padded_sides(view.places.reshape(shape), own)
 
     def _as_planes(self, tensor: str, places: Places) -> bool:
-        """Say whether a tensor is ``places`` (C, H, W), or an input that can be given so."""
+        """Say whether a tensor has its elements as planes have them; an input is made so if it can.
+
+        ``places`` (C, H, W) are the elements of the tensor that the planes have.
+        """
         own, shape = self._draft.shapes[tensor], planes_of(places.shape)
         same = np.array_equal(places.ravel(), in_order(own).ravel())
         if same and shape == own:

@@ -21,7 +21,7 @@ _TO_VALUE = VALUE_FRAC - ARGUMENT_FRAC
 
 
 class _Slots:
-    """Which slot of a unit it is, and of what kind the unit is.
+    """Number of a slot in its unit, and the kind of the unit: what signals of a cell depend on.
 
     Parameters
     ----------

@@ -198,7 +198,7 @@ class ScnnParams(ArrayParams):
         return min(self.mult_i, max(1, self.banks // shared)) // pool_x * pool_x
 
     def drain_width(self, out_sx: int, pool_x: int = 1, *, halos: bool = False) -> int:
-        """Return the columns that a step of the drain goes on by, in all phases.
+        """Return how many columns of outputs a step of the drain covers, those of all phases.
 
         Where windows have an even number of columns and no PE has parts of its neighbours' outputs
         (``halos``), a lane has two of them, of which the greater sum goes on.
